@@ -1,0 +1,17 @@
+"""What a row author imports. Importing it pulls in pytest, and nothing of AWS, SSH or torch."""
+
+from pytest_pipeline.matrix import Area, FailureMode, Phase, Severity, failure_mode
+from pytest_pipeline.outcome import Blocked, Evidence, Outcome, Reading, Status
+
+__all__ = [
+    "Area",
+    "Blocked",
+    "Evidence",
+    "FailureMode",
+    "Outcome",
+    "Phase",
+    "Reading",
+    "Severity",
+    "Status",
+    "failure_mode",
+]

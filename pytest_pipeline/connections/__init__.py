@@ -1,0 +1,1 @@
+"""How a command reaches a host: one small protocol, one file for each way."""
