@@ -1,3 +1,3 @@
-"""Gives our own tests pytest's `pytester`; the plugin itself comes by its entry point (loading it twice kills pytest)."""
+"""Gives our own tests pytest's `pytester`; the plugin comes by its entry point (twice kills pytest)."""
 
 pytest_plugins = ["pytester"]

@@ -224,7 +224,7 @@ def _area(row: str, phase: Phase, name: str | None) -> Area:
     if name is None and len(of_phase) == 1:
         return of_phase[0]
     try:
-        return Area(name)
+        return Area(name or "")
     except ValueError:
         choice = " or ".join(repr(area.value) for area in of_phase)
         given = "no area" if name is None else f"area {name!r}"
