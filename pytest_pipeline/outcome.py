@@ -66,10 +66,11 @@ class Blocked(pytest.fail.Exception):  # type: ignore[misc,name-defined]  # pyte
     session fixtures loses it.
     """
 
-    def __init__(self, reason: str, *, by: str) -> None:
+    def __init__(self, reason: str, *, by: str, remedy: str = "") -> None:
         super().__init__(reason, pytrace=False)
         self.reason = reason
         self.by = by
+        self.remedy = remedy
         seen = _blocks_raised.get()
         if seen is not None:
             seen.append(self)
@@ -93,6 +94,7 @@ class Reading(Generic[T]):
     known: T | None = None
     reason: str = ""
     by: str = ""
+    remedy: str = ""
 
     @classmethod
     def of(cls, value: T) -> Self:
@@ -100,9 +102,9 @@ class Reading(Generic[T]):
         return cls(known=value)
 
     @classmethod
-    def missing(cls, reason: str, *, by: str) -> Self:
-        """Return the reading of a value that could not be seen, because of the row `by`."""
-        return cls(reason=reason, by=by)
+    def missing(cls, reason: str, *, by: str, remedy: str = "") -> Self:
+        """Return the reading of a value that could not be seen, because of the row `by`; `remedy` is a command."""
+        return cls(reason=reason, by=by, remedy=remedy)
 
     @property
     def is_known(self) -> bool:
@@ -113,8 +115,12 @@ class Reading(Generic[T]):
     def value(self) -> T:
         """The value. Raises Blocked by the owner of the reason where there is none."""
         if self.by:
-            raise Blocked(self.reason, by=self.by)
+            raise Blocked(self.reason, by=self.by, remedy=self.remedy)
         return cast("T", self.known)
+
+    def hand_on(self) -> Reading[Any]:
+        """Return what is missing here as the reason why something else is missing too; the owner stays the root."""
+        return Reading.missing(self.reason, by=self.by, remedy=self.remedy)
 
     @property
     def or_none(self) -> T | None:
@@ -129,7 +135,7 @@ class Evidence:
         self.noted: dict[str, Scalar] = {}
         self.warnings: list[str] = []
         self.command = ""
-        self.raised_to: Severity | None = None
+        self.raised = False
 
     def __call__(self, **noted: Scalar) -> None:
         """Note values by name. A later value of the same name replaces the earlier one."""
@@ -146,8 +152,7 @@ class Evidence:
 
     def severity(self, severity: str) -> None:
         """Raise the row's severity for what was seen; it is never lowered."""
-        if Severity(severity) is Severity.CRITICAL:
-            self.raised_to = Severity.CRITICAL
+        self.raised = self.raised or Severity(severity) is Severity.CRITICAL
 
     def not_applicable(self, why: str) -> NoReturn:
         """End the row: it is known that it has no object here. Never for what could not be read."""
@@ -166,12 +171,15 @@ class Waiver:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What one attempt at one case of a row came to: the only thing that crosses processes."""
+    """What one attempt at one case of a row came to: the only thing that crosses processes.
+
+    `raised`: what was seen makes the row critical, whatever its own severity.
+    """
 
     nodeid: str
     row: str
     status: Status
-    severity: Severity
+    raised: bool = False
     case: str = ""
     host: str = ""
     summary: str = ""
@@ -187,7 +195,7 @@ class Outcome:
 
     def to_wire(self) -> dict[str, Any]:
         """Return the outcome as JSON builtins: xdist carries nothing else."""
-        return {**asdict(self), "status": self.status.value, "severity": self.severity.value}
+        return {**asdict(self), "status": self.status.value}
 
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> Self:
@@ -197,7 +205,6 @@ class Outcome:
             **{
                 **wire,
                 "status": Status(wire["status"]),
-                "severity": Severity(wire["severity"]),
                 "waiver": Waiver(**waiver) if waiver else None,
             }
         )

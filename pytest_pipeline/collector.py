@@ -1,0 +1,133 @@
+"""From tests to rows: stamps markers, refuses what is malformed, and writes down what was planned."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_pipeline.matrix import FailureMode, Severity
+from pytest_pipeline.readiness import Planned
+from pytest_pipeline.recorder import mode_key, mode_of
+from pytest_pipeline.session import may_wake
+from pytest_pipeline.stage import STAGES
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable
+
+    from pytest_pipeline.session import PipelineSession
+    from pytest_pipeline.settings import Settings
+
+
+class Collector:
+    """Lives wherever tests are collected."""
+
+    def __init__(self, config: pytest.Config, session: PipelineSession) -> None:
+        self._awake = may_wake(config)
+        self._read_only = bool(config.getoption("pipeline_read_only"))
+        stage = config.getoption("pipeline_stage")
+        self._stage = STAGES[stage] if stage else None
+        self._plain_asserts_removed = bool(sys.flags.optimize) and config.getoption("assertmode") == "plain"
+        self._session = session
+        self._declared: dict[str, tuple[FailureMode, str]] = {}
+        self._deselected: list[pytest.Item] = []
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_pycollect_makeitem(self) -> Generator[None, object, object]:
+        """Make rows of the tests that say so. What is raised here is an ordinary collection error, also under xdist."""
+        made = yield
+        for item in made if isinstance(made, list) else [made]:
+            if isinstance(item, pytest.Item):
+                self._make_row(item)
+        return made
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Give a row one case for each of several hosts. Cases come from settings: all workers collect alike."""
+        if not self._awake or "gpu_host" not in metafunc.fixturenames:
+            return
+        hosts = self._settings_or_collect_error().host.instance_ids
+        if len(hosts) > 1:
+            metafunc.parametrize("gpu_host", [*hosts], indirect=True)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Deselect the rows that write, where nothing may be written, and those of other stages."""
+        left_out = [item for item in items if (mode := mode_of(item)) is not None and self._left_out(mode)]
+        if left_out:
+            items[:] = [item for item in items if item not in left_out]
+            config.hook.pytest_deselected(items=left_out)
+
+    def pytest_deselected(self, items: Iterable[pytest.Item]) -> None:
+        """Remember rows that were not selected: their area is judged in part only."""
+        self._deselected += items
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Write down what this process planned, before xdist hears that it has collected."""
+        if not self._awake:
+            return
+        planned = [*self._plan(session.items, selected=True), *self._plan(self._deselected, selected=False)]
+        if any(case.selected for case in planned):
+            self._session.begin()
+            self._session.run.folder.write_plan(self._session.process, planned)
+            self._session.start_early(session.items)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
+        """Run no further row when the time is up; it is then planned, and not run."""
+        mode, deadline = mode_of(item), self._session.run.deadline
+        if mode is not None and deadline is not None and time.time() + (mode.budget_s or 0) >= deadline:
+            return True
+        return None
+
+    def _left_out(self, mode: FailureMode) -> bool:
+        return (self._read_only and bool(mode.effects)) or (
+            self._stage is not None and mode.phase not in self._stage.phases
+        )
+
+    def _make_row(self, item: pytest.Item) -> None:
+        modes = {mark.args[0] for mark in item.iter_markers("failure_mode") if mark.args}
+        if not modes:
+            return
+        mode: FailureMode = modes.pop()
+        if modes:
+            raise pytest.Collector.CollectError(
+                f"{item.nodeid} is a case of two rows, {mode.id!r} and {modes.pop().id!r}; make it one test for each"
+            )
+        first, where = self._declared.setdefault(mode.id, (mode, item.nodeid))
+        if first != mode:
+            raise pytest.Collector.CollectError(
+                f"failure mode {mode.id!r} is declared twice, and differently: {where} and {item.nodeid}; rename one"
+            )
+        if self._plain_asserts_removed:
+            raise pytest.Collector.CollectError(
+                "python -O removes the assertions, and --assert=plain leaves pytest none: rows could never fail; "
+                "drop one of the two"
+            )
+        if self._awake:
+            self._settings_or_collect_error()
+        item.stash[mode_key] = mode
+        item.add_marker(mode.phase.marker)
+        if item.module.__name__.startswith("matrix_tests") if isinstance(item, pytest.Function) else False:
+            item.add_marker(pytest.mark.filterwarnings("default"))  # a user's `-W error` must not bend the gate
+
+    def _settings_or_collect_error(self) -> Settings:
+        from pytest_pipeline.settings import SettingsError  # noqa: PLC0415 - asleep, pydantic is not imported
+
+        try:
+            return self._session.settings
+        except SettingsError as error:
+            raise pytest.Collector.CollectError(str(error)) from None
+
+    def _plan(self, items: Iterable[pytest.Item], *, selected: bool) -> Generator[Planned]:
+        for item in items:
+            mode = mode_of(item)
+            if mode is not None:
+                yield Planned(nodeid=item.nodeid, mode=self._with_severity(mode), selected=selected)
+
+    def _with_severity(self, mode: FailureMode) -> FailureMode:
+        severity = self._session.settings.rows.severity.get(mode.id)
+        return mode if severity is None else replace(mode, severity=Severity(severity))

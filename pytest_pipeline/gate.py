@@ -1,0 +1,191 @@
+"""Reports in, verdict and exit status out. Lives on the controller only, and judges once, after everybody else."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_pipeline.judgement import judge, with_problem
+from pytest_pipeline.outcome import Status
+from pytest_pipeline.readiness import Problem, Readiness
+from pytest_pipeline.recorder import outcome_of
+from pytest_pipeline.report import Report
+from pytest_pipeline.session import awake_by_option
+from pytest_pipeline.stage import Verdict
+from pytest_pipeline.target import effects_of, target_of
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from pytest_pipeline.outcome import Outcome
+    from pytest_pipeline.readiness import Planned
+    from pytest_pipeline.session import PipelineSession
+
+_LIFTED = (Verdict.BLOCKED, Verdict.ATTENTION, Verdict.NOTHING_JUDGED)
+
+
+class Gate:
+    """Gathers what the run came to, and says at its end whether to deploy."""
+
+    def __init__(self, config: pytest.Config, session: PipelineSession) -> None:
+        self._config = config
+        self._session = session
+        self._outcomes: list[Outcome] = []
+        self._failures: list[tuple[str, str, str]] = []  # node id, phase of the test, what it says
+        self._problems: list[Problem] = []
+        self._plain: dict[str, str] = {}  # node id -> marker of tests that look like rows and are none
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Gather an outcome; anything else that failed is looked at when all is known."""
+        outcome = outcome_of(report)
+        if outcome is not None:
+            self._outcomes.append(replace(outcome, case=_subtest(report)))
+        elif report.failed:
+            self._failures.append((report.nodeid, str(report.when), _first_line(report)))
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """A collector that failed or was skipped may have hidden rows."""
+        if not report.passed:
+            kind = "collection" if report.failed else "skipped collection"
+            where = report.nodeid or "."
+            self._problems.append(Problem(kind=kind, where=where, what=_first_line(report), fix=f"Let {where} collect"))
+
+    def pytest_internalerror(self, excrepr: object) -> None:
+        """Pytest or a plugin broke: whatever was seen until then is not all there was."""
+        lines = str(excrepr).strip().splitlines()
+        what = lines[-1].strip() if lines else "unknown"
+        self._problems.append(Problem(kind="internal error", where="pytest", what=what, fix="See the traceback above"))
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Somebody stopped the run; that pytest stops by itself after collection errors is no second problem."""
+        if self._problems and issubclass(excinfo.type, pytest.Session.Interrupted):
+            return
+        what = f"{excinfo.typename}: {excinfo.value}".rstrip(": ")
+        self._problems.append(Problem(kind="interruption", where="pytest", what=what, fix="Run it again to the end"))
+
+    def pytest_itemcollected(self, item: pytest.Item) -> None:
+        """Remember plain tests that carry a phase's marker: their author may take them for rows."""
+        if item.get_closest_marker("failure_mode") is None:
+            marker = next((f"phase{n}" for n in range(1, 7) if item.get_closest_marker(f"phase{n}")), None)
+            if marker:
+                self._plain[item.nodeid] = marker
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_report_teststatus(
+        self, report: pytest.TestReport | pytest.CollectReport
+    ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+        """Show warned and blocked rows as what they are."""
+        outcome = outcome_of(report) if isinstance(report, pytest.TestReport) else None
+        if outcome is None:
+            return None
+        match outcome.status.value:
+            case "warned" if report.passed:
+                return "warned", "w", ("WARNED", {"yellow": True})
+            case "blocked" if report.failed:
+                return "blocked", "B", ("BLOCKED", {"red": True})
+        return None
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
+        """Judge when all other plugins have had their say on the exit status, and write the last lines."""
+        try:
+            return (yield)
+        finally:
+            planned = self._session.run.folder.read_plan()
+            if any(case.selected for case in planned) or awake_by_option(self._config):
+                self._finish(session, planned)
+
+    def _finish(self, session: pytest.Session, planned: tuple[Planned, ...]) -> None:
+        readiness = self._judge(planned)
+        if session.exitstatus == pytest.ExitCode.OK and readiness.verdict in _LIFTED:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        status = int(session.exitstatus)
+        if status and readiness.verdict in (Verdict.READY, Verdict.CAUTION):
+            problem = Problem(
+                kind="exit status",
+                where="pytest",
+                what=f"pytest ends with exit status {status} although no row says why",
+                fix="Look for the plugin that set it",
+            )
+            readiness = with_problem(readiness, problem)
+        run = self._session.run
+        self._config.hook.pytest_pipeline_verdict(
+            report=Report(
+                readiness=readiness,
+                run_id=run.id,
+                exit_status=status,
+                selection=shlex.join(str(arg) for arg in self._config.invocation_params.args),
+                rerun=rerun_command(readiness, self._config),
+                started=run.started,
+                duration_s=time.time() - run.started,
+                target=target_of(self._session),
+                settings_sha256=self._session.settings_or_none.sha256 if self._session.settings_or_none else "",
+                effects=effects_of(self._session),
+            )
+        )
+
+    def _judge(self, planned: tuple[Planned, ...]) -> Readiness:
+        rows = {case.nodeid for case in planned}
+        crashed = {nodeid: what for nodeid, _, what in self._failures if nodeid in rows}
+        problems = [*self._problems]
+        for nodeid, when, what in self._failures:
+            if when == "teardown":
+                problems.append(Problem(kind="teardown", where=nodeid, what=what, fix="Mend the fixture's clean-up"))
+            elif nodeid not in rows:
+                problems.append(Problem(kind="test", where=nodeid, what=what, fix="Mend the test, or deselect it"))
+        settings = self._session.settings_or_none
+        return judge(
+            outcomes=self._outcomes,
+            planned=planned,
+            problems=problems,
+            stage=self._config.getoption("pipeline_stage", default=None),
+            crashed=crashed,
+            severities=dict(settings.rows.severity) if settings else {},
+            fail_under=self._config.getoption("pipeline_fail_under", default=None),
+            plain_tests=[f"{nodeid} ({marker})" for nodeid, marker in self._plain.items()],
+        )
+
+
+def rerun_command(readiness: Readiness, config: pytest.Config) -> str:
+    """Return the command that runs only the rows again that were not right, or the same command when all were."""
+    args = [str(arg) for arg in config.invocation_params.args]
+    wrong = readiness.rows_with(Status.FAILED, Status.BLOCKED, Status.NOT_RUN)
+    nodeids = [_from_here(nodeid, config) for row in wrong for nodeid in row.nodeids]
+    if not nodeids or len(nodeids) > 12:  # noqa: PLR2004 - a longer line is no help
+        return shlex.join(["pytest", *args])
+    given = set(config.option.file_or_dir or ())
+    return shlex.join(["pytest", *(arg for arg in args if arg not in given), *nodeids])
+
+
+def _from_here(nodeid: str, config: pytest.Config) -> str:
+    """A node id is relative to the root folder, and the reader may stand in another."""
+    path, separator, names = nodeid.partition("::")
+    return os.path.relpath(config.rootpath / path, config.invocation_params.dir) + separator + names
+
+
+def _subtest(report: pytest.TestReport) -> str:
+    context = getattr(report, "context", None)
+    if context is None:
+        return ""
+    # Values are quoted by pytest, and once more on their way from a worker.
+    quotes = "\"'"
+    named = ", ".join(f"{name}={value.strip(quotes)}" for name, value in context.kwargs.items())
+    return " ".join(filter(None, (context.msg, named))) or "subtest"
+
+
+def _first_line(report: pytest.TestReport | pytest.CollectReport) -> str:
+    crash = getattr(report.longrepr, "reprcrash", None)
+    text = crash.message if crash is not None else _text(report.longrepr)
+    lines = [line for line in text.strip().splitlines() if line.strip()]
+    return (lines[-1] if crash is None else lines[0]).strip() if lines else "no reason given"
+
+
+def _text(longrepr: object) -> str:
+    """A skip's is (path, line, reason)."""
+    return str(longrepr[2]) if isinstance(longrepr, tuple) else str(longrepr or "")

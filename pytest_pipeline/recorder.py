@@ -1,0 +1,325 @@
+"""From item to outcome to report: lives wherever tests run, and knows nothing of who listens.
+
+A row's outcome hangs on pytest's own report as builtins, so that it takes the same road with and without xdist.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import string
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_pipeline.diagnosis import diagnose, fill, reason_of
+from pytest_pipeline.matrix import FailureMode
+from pytest_pipeline.outcome import Blocked, Evidence, NotApplicable, Outcome, Status, Waiver, watch_for_blocks, worst
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Mapping
+
+    from pytest_pipeline.outcome import Scalar
+    from pytest_pipeline.session import PipelineSession
+
+mode_key = pytest.StashKey[FailureMode]()
+attempt_key = pytest.StashKey["Attempt"]()
+
+OUTCOME = "pipeline_outcome"
+_NO_CASES = "got empty parameter set"  # how pytest begins the reason of a parametrization without values
+_PROPERTIES = ("pipeline_row", "pipeline_status", "pipeline_blocked_by", "diagnostic", "fix")
+
+
+@dataclass(slots=True, kw_only=True)
+class Attempt:
+    """What one attempt at a case gathers while it runs: new for each attempt, so that nothing leaks into a rerun."""
+
+    number: int
+    evidence: Evidence = field(default_factory=Evidence)
+    blocks: list[Blocked] = field(default_factory=list)
+    waiver: Waiver | None = None
+    calling: bool = False
+    subtests: list[Outcome] = field(default_factory=list)
+
+    def take_blocks(self) -> list[Blocked]:
+        """Return the blocks raised since they were last taken, so that each subtest answers for its own."""
+        taken = [*self.blocks]
+        self.blocks.clear()
+        return taken
+
+    def take_warnings(self) -> list[str]:
+        """Return the warnings noted since they were last taken."""
+        taken = [*self.evidence.warnings]
+        self.evidence.warnings.clear()
+        return taken
+
+
+def outcome_of(report: pytest.TestReport) -> Outcome | None:
+    """Return the outcome that hangs on a report, if it is a row's."""
+    wire = getattr(report, OUTCOME, None)
+    return None if wire is None else Outcome.from_wire(wire)
+
+
+def mode_of(item: pytest.Item) -> FailureMode | None:
+    """Return the row an item is a case of, if it is one."""
+    return item.stash.get(mode_key, None)
+
+
+class Waived(pytest.skip.Exception):  # type: ignore[misc,name-defined]  # pytest types it as a class variable
+    """A row is left out by a waiver."""
+
+
+class Recorder:
+    """Turns what pytest reports of a row into an outcome."""
+
+    def __init__(self, session: PipelineSession) -> None:
+        self._session = session
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Begin an attempt, and end it at once where somebody decided that the row is not to be looked at."""
+        mode = mode_of(item)
+        if mode is None:
+            return
+        before = item.stash.get(attempt_key, None)
+        attempt = item.stash[attempt_key] = Attempt(number=before.number + 1 if before else 1)
+        attempt.blocks = watch_for_blocks()
+        why = self._session.settings.rows.not_applicable.get(mode.id)
+        if why is not None:
+            raise NotApplicable(why)
+        attempt.waiver = self._session.waiver_of(mode.id)
+        if attempt.waiver is not None:
+            raise Waived(f"waived by {attempt.waiver.owner} until {attempt.waiver.expires}: {attempt.waiver.reason}")
+        for expired in self._session.expired_waivers_of(mode.id):
+            attempt.evidence.warn(
+                f"the waiver by {expired.owner} expired on {expired.expires}; the row is judged again"
+            )
+        overridden = self._session.overridden_fixture(item)
+        if overridden:
+            raise Blocked(overridden, by="fixture")
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Know a subtest's report from its test's own: it is made while the test is being called."""
+        attempt = item.stash.get(attempt_key, None)
+        if attempt is None:
+            return (yield)
+        attempt.calling = True
+        try:
+            return (yield)
+        finally:
+            attempt.calling = False
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+        """A row that returns something has asserted nothing; pytest itself only warns."""
+        if mode_of(pyfuncitem) is None or inspect.iscoroutinefunction(pyfuncitem.obj):
+            return (yield)
+        plain = pyfuncitem.obj
+        pyfuncitem.obj = _returning_nothing(plain)
+        try:
+            return (yield)
+        finally:
+            pyfuncitem.obj = plain
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Make the outcome, outside of what every other plugin makes of the report."""
+        report = yield
+        mode = mode_of(item)
+        if mode is None or report.when == "teardown" or (report.when == "setup" and report.passed):
+            return report
+        attempt = item.stash.get(attempt_key, None) or Attempt(number=1)
+        try:
+            outcome = self._outcome(item, mode, attempt, report, call)
+        except Exception as error:  # noqa: BLE001 - recording never raises: whatever went wrong in it is a failure
+            outcome = Outcome(
+                nodeid=item.nodeid,
+                row=mode.id,
+                status=Status.FAILED,
+                attempt=attempt.number,
+                diagnostic=f"{mode.id} could not be recorded: {type(error).__name__}: {reason_of(error)}",
+                fix="Mend the row or the hook that broke",
+            )
+        if attempt.calling:
+            attempt.subtests.append(outcome)
+        _show(outcome, item, report, call)
+        _tell_junit(item, *attempt.subtests, outcome)
+        return report
+
+    def _outcome(
+        self,
+        item: pytest.Item,
+        mode: FailureMode,
+        attempt: Attempt,
+        report: pytest.TestReport,
+        call: pytest.CallInfo[None],
+    ) -> Outcome:
+        evidence = attempt.evidence
+        error = call.excinfo.value if call.excinfo else None
+        noted: Mapping[str, Scalar] = {**evidence.noted}
+        status, by, why = _status(mode, attempt, report, error)
+        diagnostic = fix = ""
+        if status is Status.FAILED:
+            diagnostic, fix = self._diagnose(item, mode, noted, error, why)
+        elif status is Status.BLOCKED:
+            fix = mode.fix
+        elif status is Status.WARNED:
+            diagnostic, fix = why, fill(mode.fix, noted)
+        return Outcome(
+            nodeid=item.nodeid,
+            row=mode.id,
+            status=status,
+            raised=evidence.raised,
+            host=_host(item),
+            summary=fill(mode.healthy, noted) if status in (Status.PASSED, Status.WARNED) else "",
+            diagnostic=diagnostic,
+            fix=fix,
+            remedy=_remedy(error) or evidence.command or _command(mode.remedy, noted),
+            blocked_by=by,
+            why=why,
+            evidence=noted,
+            waiver=attempt.waiver,
+            attempt=attempt.number,
+            duration_s=round(call.duration, 4),
+        )
+
+    def _diagnose(
+        self, item: pytest.Item, mode: FailureMode, noted: Mapping[str, Scalar], error: BaseException | None, why: str
+    ) -> tuple[str, str]:
+        if error is None or isinstance(error, Blocked):  # it could not look, so its sentence may not speak of the world
+            named = {**noted, "error": why}
+            return fill(mode.diagnostic, named) if "{error}" in mode.diagnostic else why, fill(mode.fix, named)
+        answer: tuple[str, str] | None = item.ihook.pytest_pipeline_diagnose(
+            failure_mode=mode, evidence=noted, error=error
+        )
+        return answer or diagnose(mode, noted, error)
+
+
+def _status(
+    mode: FailureMode, attempt: Attempt, report: pytest.TestReport, error: BaseException | None
+) -> tuple[Status, str, str]:
+    """Return (status, blocked by, why)."""
+    blocks, warnings = attempt.take_blocks(), attempt.take_warnings()
+    match error:
+        case NotApplicable():
+            return Status.NOT_APPLICABLE, "", error.why
+        case Waived():
+            return Status.WAIVED, "", attempt.waiver.reason if attempt.waiver else str(error)
+        case Blocked():
+            return _blocked(mode, error)
+    if report.skipped:
+        reason = _skip_reason(report, error)
+        return Status.BLOCKED, "no-cases" if reason.startswith(_NO_CASES) else "skip", reason
+    if report.failed:
+        return _failed(report, error)
+    if blocks:  # the row caught it and went on; it has not looked
+        return _blocked(mode, blocks[0])
+    if hasattr(report, "wasxfail"):
+        warnings.append(f"expected to fail ({report.wasxfail}), and it passed: remove the xfail")
+    return (Status.WARNED, "", "; ".join(warnings)) if warnings else (Status.PASSED, "", "")
+
+
+def _blocked(mode: FailureMode, block: Blocked) -> tuple[Status, str, str]:
+    """A row that lacks what it owns itself has failed: there is no other cause to fix first."""
+    if block.by == mode.id:
+        return Status.FAILED, "", block.reason
+    return Status.BLOCKED, block.by, block.reason
+
+
+def _failed(report: pytest.TestReport, error: BaseException | None) -> tuple[Status, str, str]:
+    why = f"{type(error).__name__}: {reason_of(error)}" if error else str(report.longrepr)
+    return (Status.BLOCKED, "fixture", why) if report.when == "setup" else (Status.FAILED, "", why)
+
+
+def _skip_reason(report: pytest.TestReport, error: BaseException | None) -> str:
+    if hasattr(report, "wasxfail"):
+        reason = str(report.wasxfail).removeprefix("[NOTRUN] ").removeprefix("reason: ")
+        if reason.startswith(_NO_CASES):
+            return reason
+        return f"marked xfail: {reason}" if reason else "marked xfail"
+    return reason_of(error) if error else "skipped"
+
+
+def _host(item: pytest.Item) -> str:
+    callspec = getattr(item, "callspec", None)
+    host = callspec.params.get("gpu_host", "") if callspec else ""
+    return host if isinstance(host, str) else ""
+
+
+def _remedy(error: BaseException | None) -> str:
+    return error.remedy if isinstance(error, Blocked) else ""
+
+
+def _command(template: str, noted: Mapping[str, Scalar]) -> str:
+    """Fill a remedy; a command with a hole in it is no command to paste."""
+    names = [name for _, name, _, _ in string.Formatter().parse(template) if name]
+    return fill(template, noted) if all(name in noted for name in names) else ""
+
+
+def _show(outcome: Outcome, item: pytest.Item, report: pytest.TestReport, call: pytest.CallInfo[None]) -> None:
+    """Hang the outcome on the report, and let pytest, junit and html say what it says."""
+    vars(report)[OUTCOME] = outcome.to_wire()
+    if outcome.status is Status.BLOCKED:
+        message = f"blocked by {outcome.blocked_by}: {outcome.why}"
+        _become_error(report, call, item, message)
+    elif outcome.status is Status.FAILED:
+        message = f"{outcome.diagnostic} -> {outcome.fix}"
+        if report.failed:
+            _say(report, message)
+        else:
+            _become_failure(report, call, item, message)
+
+
+def _tell_junit(item: pytest.Item, *outcomes: Outcome) -> None:
+    """Let junit's properties say what the worst case says; junit reads them once, at the item's teardown."""
+    status = worst(*(outcome.status for outcome in outcomes))
+    said = next(outcome for outcome in outcomes if outcome.status is status)
+    values = (said.row, said.status.value, said.blocked_by, said.diagnostic, said.fix)
+    item.user_properties = [
+        *(pair for pair in item.user_properties if pair[0] not in _PROPERTIES),
+        *zip(_PROPERTIES, values, strict=True),
+    ]
+
+
+def _become_error(report: pytest.TestReport, call: pytest.CallInfo[None], item: pytest.Item, message: str) -> None:
+    report.when = "setup"
+    _become_failure(report, call, item, message)
+
+
+def _become_failure(report: pytest.TestReport, call: pytest.CallInfo[None], item: pytest.Item, message: str) -> None:
+    report.outcome = "failed"
+    vars(report).pop("wasxfail", None)
+    failure = pytest.fail.Exception(message, pytrace=False)
+    traceback = call.excinfo.tb if call.excinfo else None
+    if traceback is None:
+        report.longrepr = message
+    else:
+        excinfo = pytest.ExceptionInfo.from_exc_info((type(failure), failure, traceback))
+        report.longrepr = item.repr_failure(excinfo)
+
+
+def _say(report: pytest.TestReport, message: str) -> None:
+    """Let pytest's summary line and junit's message be the diagnosis; the traceback stays for whoever wants it."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    if crash is not None:
+        crash.message = message
+    else:
+        report.longrepr = message
+
+
+def _returning_nothing(function: Callable[..., Any]) -> Callable[..., None]:
+    @functools.wraps(function)
+    def judged(*args: object, **kwargs: object) -> None:
+        __tracebackhide__ = True
+        returned = function(*args, **kwargs)
+        if returned is not None:
+            pytest.fail(
+                f"the row returned {returned!r} instead of asserting it, so it could never fail; write `assert`",
+                pytrace=False,
+            )
+
+    return judged

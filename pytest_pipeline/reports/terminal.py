@@ -1,0 +1,31 @@
+"""The report on the terminal."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from pytest_pipeline.reports.screen import render
+
+if TYPE_CHECKING:
+    import pytest
+
+    from pytest_pipeline.report import Report
+
+
+class TerminalReport:
+    """Writes the report where pytest writes, or on standard error where pytest has no terminal."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    def pytest_pipeline_verdict(self, report: Report) -> None:
+        """Write the last lines of the run."""
+        reporter = self._config.pluginmanager.get_plugin("terminalreporter")
+        stream = sys.stderr if reporter is None else reporter._tw._file  # noqa: SLF001 - pytest has no public way
+        plain = not (getattr(stream, "encoding", None) or "").lower().startswith("utf")
+        for line in render(report, plain=plain):
+            if reporter is None:
+                sys.stderr.write(line.text + "\n")
+            else:
+                reporter.write_line(line.text, **line.markup)

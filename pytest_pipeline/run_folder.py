@@ -1,0 +1,106 @@
+"""The folder of one run: who runs it, what each process planned, what was observed. Shared by all its processes.
+
+It lies under the XDG cache and is gone when the run ends well; what a killed run left is removed by the next one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_pipeline.matrix import FailureMode
+from pytest_pipeline.readiness import Planned
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+
+def runs_folder(environ: Mapping[str, str]) -> Path:
+    """Return where the folders of all runs lie (XDG Base Directory Specification)."""
+    cache = environ.get("XDG_CACHE_HOME") or str(Path(environ.get("HOME") or "~").expanduser() / ".cache")
+    return Path(cache) / "pytest-pipeline" / "runs"
+
+
+def new_run_id() -> str:
+    """Return a run id that sorts by time and is good in file names, S3 keys and unit names."""
+    return f"gate-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(3)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFolder:
+    """The folder of one run. Nothing is made on disk before there is something to write."""
+
+    path: Path
+
+    def hold(self, process: str) -> int:
+        """Make the folder, readable by its owner only, and hold it for the life of this process.
+
+        While one process holds it, no other run takes it for dead. Returns the lock's file descriptor.
+        """
+        for folder in (self.path / "planned", self.path / "observations"):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = os.open(self.path / f"{process}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return lock
+
+    def remove(self) -> None:
+        """Remove the folder and all in it."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def write_plan(self, process: str, planned: Iterable[Planned]) -> None:
+        """Write down what one process planned; whole or not at all."""
+        cases = list(planned)
+        modes = {case.mode.id: case.mode.to_wire() for case in cases}
+        rows = [[case.nodeid, case.mode.id, case.host, case.selected] for case in cases]
+        write_whole(self.path / "planned" / f"{process}.json", json.dumps({"modes": modes, "cases": rows}))
+
+    def read_plan(self) -> tuple[Planned, ...]:
+        """Read what all processes planned, each node id once; a case that any process selected is selected."""
+        planned: dict[str, Planned] = {}
+        for file in sorted((self.path / "planned").glob("*.json")):
+            plan = json.loads(file.read_text(encoding="utf-8"))
+            modes = {row: FailureMode.from_wire(wire) for row, wire in plan["modes"].items()}
+            for nodeid, row, host, selected in plan["cases"]:
+                if selected or nodeid not in planned:
+                    planned[nodeid] = Planned(nodeid=nodeid, mode=modes[row], host=host, selected=selected)
+        return tuple(planned.values())
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that a reader sees all of it or none. The folder must be there: one that is gone stays gone."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def remove_dead_runs(runs: Path) -> None:
+    """Remove the folders that no process holds any more: theirs were killed before they could do so themselves."""
+    for folder in runs.iterdir() if runs.is_dir() else ():
+        locks = [*folder.glob("*.lock")]
+        if locks and not any(_is_held(lock) for lock in locks):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_held(lock_file: Path) -> bool:
+    try:
+        lock = os.open(lock_file, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:  # another run is removing the same folder
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False

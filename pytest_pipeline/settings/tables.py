@@ -1,0 +1,248 @@
+"""The tables of the settings: closed, typed, frozen.
+
+Each field's description is its line in docs/configuration.md. Units stand in names; `_gb` is 10^9 bytes, `_s` seconds.
+Lists and tables are typed read-only: settings are read once and never change.
+"""
+
+# No `from __future__ import annotations`: pydantic evaluates the annotations of fields.
+from collections.abc import Mapping
+from datetime import date
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from pytest_pipeline.settings.values import (
+    AccountId,
+    BucketName,
+    ContradictionError,
+    Day,
+    HostPath,
+    Identity,
+    Listed,
+    LocalPath,
+    PackageRequirement,
+    Prefix,
+    RowId,
+    Seconds,
+    Specifier,
+    Text,
+    Url,
+    VariableName,
+    VolumeKind,
+)
+
+
+class Table(BaseModel):
+    """A closed table: an unknown key is an error, and so is a value of another type."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, populate_by_name=True, allow_inf_nan=False, hide_input_in_errors=True
+    )
+
+
+class Bucket(Table):
+    """A bucket of the pipeline: who uses which part of it, and how."""
+
+    name: BucketName = Field(description="Its name alone, without `s3://`.")
+    region: Text | None = Field(default=None, description="Its region, where that is not `aws.region`.")
+    from_: Listed[Identity] = Field(
+        default=(),
+        min_length=1,
+        validation_alias="from",
+        serialization_alias="from",
+        description="Whose credentials must be able to: `operator` (who runs the gate), `host`, or both. "
+        "Left out: the host where one is configured, else the operator.",
+    )
+    read: Listed[Prefix] = Field(default=(), description='Prefixes the pipeline reads; `""` is the whole bucket.')
+    write: Listed[Prefix] = Field(default=(), description='Prefixes the pipeline writes; `""` is the whole bucket.')
+    actions: Listed[Text] = Field(
+        default=(), description="Further IAM actions the pipeline needs here; `s3:DeleteObject` if it deletes."
+    )
+    probe_key: Text | None = Field(
+        default=None,
+        description="The one key that the write test overwrites. "
+        "Left out: `.pipeline-gate/write-test` under the first write prefix.",
+    )
+    request_payer: bool = Field(default=False, description="Whether the requester pays.")
+    kms_key: Text | None = Field(default=None, description="The KMS key (id, alias or ARN) that objects are under.")
+
+    @model_validator(mode="after")
+    def _settle(self) -> Self:
+        if not (self.read or self.write or self.actions):
+            raise ContradictionError(
+                'says nothing to look at; give read, write or actions (read = [""] is the whole bucket)', at=()
+            )
+        if self.probe_key is None and self.write:
+            # With '/' it lies under what policies allow for `runs` (runs/*) and for `models/mistral-` alike.
+            first = self.write[0]
+            folder = first if first.endswith("/") or not first else f"{first}/"
+            object.__setattr__(self, "probe_key", f"{folder}.pipeline-gate/write-test")
+        return self
+
+
+class Aws(Table):
+    """The account that the pipeline lives in, and how patient to be with it."""
+
+    account: AccountId | None = Field(default=None, description="The account that credentials must belong to.")
+    region: Text | None = Field(default=None, description="The region of the instances, and of buckets that name none.")
+    profile: Text | None = Field(default=None, description="The operator's profile in the AWS configuration files.")
+    endpoint_url: Url | None = Field(default=None, description="One endpoint for all services, instead of AWS's own.")
+    credentials_file: LocalPath | None = Field(
+        default=None,
+        description="A credentials file. With it or `config_file`, these files alone are the source of credentials: "
+        "environment, container and instance metadata are not asked.",
+    )
+    config_file: LocalPath | None = Field(default=None, description="An AWS config file; see `credentials_file`.")
+    connect_timeout_s: Seconds = Field(default=3.0, description="How long connecting to AWS may take.")
+    read_timeout_s: Seconds = Field(default=5.0, description="How long AWS may be silent.")
+    attempts: int = Field(default=3, ge=1, description="How often a request is tried in all.")
+    buckets: Listed[Bucket] = Field(default=(), description="The buckets of the pipeline.")
+
+
+class Context(Table):
+    """A shell that the pipeline really uses on the host; the interpreter is read in each."""
+
+    name: Text = Field(description="What reports call it.")
+    shell: Literal["login", "non-login", "systemd"] = Field(
+        default="login", description="What starts it, which decides the start-up files that it reads."
+    )
+    setup: str = Field(default="", description="What runs first in it, such as `source /opt/pytorch/bin/activate`.")
+    wrap: Listed[str] = Field(
+        default=(), description="The argv in front of each command, such as `docker run --rm --gpus all IMAGE`."
+    )
+    environment: Mapping[VariableName, str] = Field(default_factory=dict, description="Variables that are set in it.")
+
+
+class Host(Table):
+    """The machine that trains, and how to reach it."""
+
+    kind: Literal["ec2", "other", "none"] = Field(
+        default="ec2", description="What it is. Rows about EC2, or about any host, are not applicable elsewhere."
+    )
+    connection: Literal["fabric", "openssh", "local"] = Field(
+        default="fabric",
+        description="`fabric`; `openssh`: your own ssh with all it can do; `local`: the gate runs on the host.",
+    )
+    instance_ids: Listed[Text] = Field(default=(), description="EC2 instance ids. Option: `--instance-id`.")
+    address: Text | None = Field(
+        default=None, description="Address, or name in ssh_config; left out: EC2 is asked. Option: `--instance-ip`."
+    )
+    user: Text = Field(default="ubuntu", description="Who trains there.")
+    port: int = Field(default=22, ge=1, le=65535, description="The port of its SSH server.")
+    key: LocalPath | None = Field(
+        default=None, description="The private key file; left out: agent and ssh_config decide. Option: `--ssh-key`."
+    )
+    known_hosts: LocalPath | None = Field(
+        default=None, description="Left out: `~/.ssh/known_hosts` and the system's file."
+    )
+    ssh_config: LocalPath | None = Field(default=None, description="Left out: `~/.ssh/config`.")
+    host_key_alias: Text | None = Field(
+        default=None, description="The name that its host key is known under, if that is not its address."
+    )
+    accept_new_host_key: bool = Field(
+        default=False, description="Whether an unknown host key is accepted. A changed one never is."
+    )
+    connect_timeout_s: Seconds = Field(default=5.0, description="How long connecting may take.")
+    command_timeout_s: Seconds = Field(default=30.0, description="How long a command on the host may take.")
+    secrets: Listed[VariableName] = Field(
+        default=(),
+        description="Names of environment variables whose values are secret: passed on, never shown. "
+        "A value shorter than 4 characters cannot be kept out of output.",
+    )
+    instance_type: Text | None = Field(default=None, description="The instance type that it must be.")
+    contexts: Listed[Context] = Field(default=(), description="The shells that the pipeline uses.")
+
+    @property
+    def configured(self) -> bool:
+        """Whether there is a host to look at."""
+        return self.kind != "none" and bool(self.instance_ids or self.address or self.connection == "local")
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        if self.instance_ids and self.kind != "ec2":
+            raise ContradictionError(
+                f"names EC2 instances, but host.kind is {self.kind!r}; correct one of them", at=("instance_ids",)
+            )
+        names = [context.name for context in self.contexts]
+        for index, context in enumerate(self.contexts):
+            if context.name in names[:index]:
+                raise ContradictionError(
+                    f"is the second context named {context.name!r}; rename one", at=("contexts", index)
+                )
+            for name in context.environment:
+                if name in self.secrets:
+                    raise ContradictionError(
+                        "writes down a value that host.secrets calls secret; remove it: the environment has it",
+                        at=("contexts", index, "environment", name),
+                    )
+        return self
+
+
+class Disk(Table):
+    """What a path on the host must offer before a fresh run."""
+
+    free_gb: float = Field(ge=0, description="10^9 bytes that must be free before a fresh run, nothing there yet.")
+    inodes: int = Field(default=1000, ge=0, description="Files that it must be possible to create.")
+    kinds: Listed[VolumeKind] = Field(
+        default=(), description="What may be mounted there. Left out: no mount of its own is required."
+    )
+    survives_reboot: bool = Field(default=False, description="Whether the mount must come back after a reboot.")
+    reuse: Listed[HostPath] = Field(
+        default=(), description="Paths below it whose present size counts as already there: a downloaded model."
+    )
+
+
+class Model(Table):
+    """The base model that is fine-tuned."""
+
+    name: Text = Field(description="What reports call it.")
+    path: HostPath = Field(description="Where it lies on the host.")
+
+
+class Requirements(Table):
+    """What the pipeline needs of its host."""
+
+    disk: Mapping[HostPath, Disk] = Field(default_factory=dict, description="Per path that the pipeline writes to.")
+    python: Specifier | None = Field(default=None, description="Versions of Python that will do.")
+    torch: Specifier | None = Field(default=None, description="Releases of PyTorch that will do, without `+cu121`.")
+    torch_cuda: Specifier | None = Field(default=None, description="CUDA versions that PyTorch may be built for.")
+    gpu_memory_gb: float | None = Field(default=None, gt=0, description="10^9 bytes that each used GPU must have.")
+    packages: Listed[PackageRequirement] = Field(
+        default=(), description="Packages that must be installed, as pip takes them."
+    )
+    model: Model | None = Field(default=None, description="The base model that must be there.")
+
+    @model_validator(mode="after")
+    def _reuse_lies_below(self) -> Self:
+        for path, disk in self.disk.items():
+            for index, reuse in enumerate(disk.reuse):
+                if not reuse.startswith(path.rstrip("/") + "/"):
+                    raise ContradictionError(
+                        f"is {reuse!r}, which does not lie below {path!r}; correct the path",
+                        at=("disk", path, "reuse", index),
+                    )
+        return self
+
+
+class Rows(Table):
+    """Standing statements about rows of the matrix."""
+
+    severity: Mapping[RowId, Literal["critical", "major"]] = Field(
+        default_factory=dict, description="What a row that is not right does to the verdict, by row id."
+    )
+    not_applicable: Mapping[RowId, Text] = Field(
+        default_factory=dict, description="Rows that have no object in this pipeline: row id to reason."
+    )
+
+
+class Waiver(Table):
+    """A named person's decision not to look at a row for a while."""
+
+    row: RowId = Field(description="The row's id.")
+    owner: Text = Field(description="Who decided.")
+    reason: Text = Field(description="Why.")
+    expires: Day = Field(description="The last day (UTC) on which it holds.")
+
+    def expired(self, today: date) -> bool:
+        """Whether it no longer holds on this day (UTC)."""
+        return today > self.expires
