@@ -46,11 +46,11 @@ class Collector:
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Give a row one case for each of several hosts. Cases come from settings: all workers collect alike."""
-        if not self._awake or "gpu_host" not in metafunc.fixturenames:
+        if not self._awake or "pipeline_instance" not in metafunc.fixturenames:
             return
         hosts = self._settings_or_collect_error().host.instance_ids
         if len(hosts) > 1:
-            metafunc.parametrize("gpu_host", [*hosts], indirect=True)
+            metafunc.parametrize("pipeline_instance", [*hosts], indirect=True)
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -1,4 +1,4 @@
-"""What rows ask for. Thin: a fixture hands out what somebody else made."""
+"""What rows ask for. Thin: a fixture hands out at once what somebody else made, and never waits or raises."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ from pytest_pipeline.recorder import attempt_key
 from pytest_pipeline.session import session_key
 
 if TYPE_CHECKING:
+    import boto3
+    import fabric
+
+    from pytest_pipeline.observers.aws_view import PipelineAws
+    from pytest_pipeline.observers.gpu_host import GpuHost
     from pytest_pipeline.settings import Requirements, Settings
 
 
@@ -31,3 +36,38 @@ def pipeline_settings(request: pytest.FixtureRequest) -> Settings:
 def pipeline_requirements(pipeline_settings: Settings) -> Requirements:
     """What is required of the host: `[requirements]` of the settings."""
     return pipeline_settings.requirements
+
+
+@pytest.fixture(scope="session")
+def pipeline_aws(request: pytest.FixtureRequest) -> PipelineAws:
+    """AWS as it was observed: `.facts.identity`, `.facts.instances`, ...; `.readings.x` where it may be missing."""
+    from pytest_pipeline.observers.aws_view import PipelineAws as View  # noqa: PLC0415 - asleep, boto3 is not imported
+
+    return View(request.config.stash[session_key].observations)
+
+
+@pytest.fixture(scope="session")
+def pipeline_instance(request: pytest.FixtureRequest, pipeline_settings: Settings) -> str:
+    """The id of the EC2 instance that is judged, "" where none is configured; with several, each is a case."""
+    given: str | None = getattr(request, "param", None)
+    return given or next(iter(pipeline_settings.host.instance_ids), "")
+
+
+@pytest.fixture(scope="session")
+def gpu_host(request: pytest.FixtureRequest, pipeline_instance: str) -> GpuHost:
+    """The GPU host: `.facts.volumes`, ..., `.readings.x` where it may be missing, `.run(command)`, `.probe(source)`."""
+    return request.config.stash[session_key].host(pipeline_instance)
+
+
+@pytest.fixture
+def ssh_connection(gpu_host: GpuHost) -> fabric.Connection:
+    """An open `fabric.Connection` to the GPU host: host key checked, key file checked. Blocked where there is none."""
+    return gpu_host.fabric_connection()
+
+
+@pytest.fixture
+def aws_session(pipeline_settings: Settings) -> boto3.Session:
+    """A `boto3.Session` with region, profile, endpoint, timeouts and attempts set, as the gate's own."""
+    from pytest_pipeline.observers.aws_session import make_session  # noqa: PLC0415 - asleep, boto3 is not imported
+
+    return make_session(pipeline_settings.aws)

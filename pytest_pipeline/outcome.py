@@ -194,7 +194,7 @@ class Outcome:
     duration_s: float = 0.0
 
     def to_wire(self) -> dict[str, Any]:
-        """Return the outcome as JSON builtins: xdist carries nothing else."""
+        """Return the outcome as JSON builtins: nothing else crosses processes."""
         return {**asdict(self), "status": self.status.value}
 
     @classmethod

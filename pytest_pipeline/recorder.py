@@ -246,7 +246,7 @@ def _skip_reason(report: pytest.TestReport, error: BaseException | None) -> str:
 
 def _host(item: pytest.Item) -> str:
     callspec = getattr(item, "callspec", None)
-    host = callspec.params.get("gpu_host", "") if callspec else ""
+    host = callspec.params.get("pipeline_instance", "") if callspec else ""
     return host if isinstance(host, str) else ""
 
 

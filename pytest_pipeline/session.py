@@ -22,9 +22,14 @@ from pytest_pipeline.run_folder import RunFolder, new_run_id, remove_dead_runs, 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from pytest_pipeline.observers.observation import Observations
+    from pytest_pipeline.sandbox.child import SandboxChild, Tenant
     from pytest_pipeline.settings import Settings
 
 OUR_FIXTURES = frozenset({"aws_session", "ssh_connection", "gpu_host", "evidence"})
+GIVEN_TENANT = "pipeline-given-tenant"
+"""Under this plugin name, the proof gives a run the tenant to look at; the run then starts no sandbox of its own."""
+
 _PREFIX = "pipeline_"
 _ASLEEP_OPTIONS = ("collectonly", "setupplan", "setuponly", "showfixtures", "show_fixtures_per_test", "markers")
 _AWAKE_OPTIONS = (
@@ -87,7 +92,8 @@ class PipelineSession:
         self.process: str = "main" if self.is_controller else config.workerinput["workerid"]  # type: ignore[attr-defined]  # xdist's
         self.run = Run.from_wire(handed["run"]) if handed else _new_run(config)
         self._handed_settings = handed["settings"] if handed else None
-        self.tenant: Mapping[str, Any] | None = None
+        self._sandbox: SandboxChild | None = None
+        self._tenant: Tenant | None = None
         self._lock: int | None = None
 
     @functools.cached_property
@@ -109,7 +115,7 @@ class PipelineSession:
             command_line={key: value for key, value in given.items() if value},
             assignments=option("pipeline_set") or (),
             environ=os.environ,
-            tenant=self.tenant,
+            tenant=self._tenant.settings if self._tenant else None,
         )
 
     @property
@@ -122,6 +128,14 @@ class PipelineSession:
         except SettingsError:
             return None
 
+    @functools.cached_property
+    def observations(self) -> Observations:
+        """The observations of the run, as this process sees them."""
+        from pytest_pipeline.observers.world import observe  # noqa: PLC0415 - asleep, boto3 is not imported
+
+        self.begin()
+        return observe(self.settings, self.run.folder.path)
+
     def wake(self) -> None:
         """An option asks for the gate: start the sandbox, and read the settings now, for all processes of the run.
 
@@ -130,9 +144,24 @@ class PipelineSession:
         from pytest_pipeline.settings import SettingsError  # noqa: PLC0415 - asleep, pydantic is not imported
 
         self.begin()
+        if self._config.getoption("pipeline_sandbox") or self._config.getoption("pipeline_inject"):
+            self._tenant = self._open_sandbox()
         try:
             _ = self.settings
         except SettingsError as error:
+            raise pytest.UsageError(str(error)) from None
+
+    def _open_sandbox(self) -> Tenant:
+        given: Tenant | None = self._config.pluginmanager.get_plugin(GIVEN_TENANT)
+        if given is not None:
+            return given
+        from pytest_pipeline.sandbox.child import SandboxChild, SandboxError  # noqa: PLC0415 - only here
+
+        self._sandbox = SandboxChild()
+        try:
+            self._sandbox.start(self.run.folder.path)
+            return self._sandbox.open(self._config.getoption("pipeline_inject") or ())
+        except SandboxError as error:
             raise pytest.UsageError(str(error)) from None
 
     def begin(self) -> None:
@@ -145,12 +174,26 @@ class PipelineSession:
     def start_early(self, items: Iterable[pytest.Item]) -> None:
         """Begin to look at what the planned rows will ask for; with several workers, nobody looks before a row asks."""
 
+    @property
+    def simulated(self) -> tuple[str, ...]:
+        """What of the world is not even a stand-in that really runs, but recorded."""
+        return self._tenant.simulated if self._tenant else ()
+
     def header(self) -> str | None:
         """Return what the report header says of the world, if it is not the real one."""
-        return None
+        if self._tenant is None:
+            return None
+        simulated = ", ".join(self.simulated) or "nothing"
+        injected = ", ".join(self._config.getoption("pipeline_inject") or ()) or "nothing"
+        return (
+            f"pipeline: SANDBOX, all of it on this machine; it says nothing about your hosts "
+            f"(simulated: {simulated}; injected: {injected})"
+        )
 
     def close(self) -> None:
         """Take down what this process holds for the run."""
+        if self._sandbox is not None:
+            self._sandbox.stop()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None

@@ -4,18 +4,46 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_pipeline.report import Effect, Target
+from pytest_pipeline.report import Effect, Instance, Target
 
 if TYPE_CHECKING:
     from pytest_pipeline.session import PipelineSession
 
 
 def target_of(session: PipelineSession) -> Target:
-    """Return the target as observed. Nothing is looked at for it."""
+    """Return the target as observed by any process of the run. Nothing is looked at for it."""
     settings = session.settings_or_none
-    return Target(world=settings.world if settings else "target")
+    if settings is None:
+        return Target()
+    from pytest_pipeline.observers.world import IDENTITY, INSTANCES  # noqa: PLC0415 - see PipelineSession
+
+    identity = session.observations.stored(IDENTITY)
+    who = identity.or_none if identity else None
+    looked_up = session.observations.stored(INSTANCES)
+    found = looked_up.or_none if looked_up else None
+    known = {one.id: one.instance.or_none for one in found.instances} if found else {}
+    return Target(
+        world=settings.world,
+        account=who.account if who else "",
+        identity=who.arn if who else "",
+        instances=tuple(
+            Instance(
+                id=instance_id,
+                name=instance.name if (instance := known.get(instance_id)) else "",
+                address=settings.host.address or (instance.public_ip or instance.private_ip if instance else ""),
+            )
+            for instance_id in settings.host.instance_ids
+        ),
+        contexts=tuple(context.name for context in settings.host.contexts),
+        simulated=session.simulated,
+    )
 
 
 def effects_of(session: PipelineSession) -> tuple[Effect, ...]:
     """Return what the run's journal says was changed."""
-    return ()
+    from pytest_pipeline.observers.journal import effects_in  # noqa: PLC0415 - see PipelineSession
+
+    return tuple(
+        Effect(what=effect.what, where=effect.where, removed=effect.removed)
+        for effect in effects_in(session.run.folder.path)
+    )
