@@ -43,7 +43,7 @@ def pipeline_aws(request: pytest.FixtureRequest) -> PipelineAws:
     """AWS as it was observed: `.facts.identity`, `.facts.instances`, ...; `.readings.x` where it may be missing."""
     from pytest_pipeline.observers.aws_view import PipelineAws as View  # noqa: PLC0415 - asleep, boto3 is not imported
 
-    return View(request.config.stash[session_key].observations)
+    return View(request.config.stash[session_key].world.observations)
 
 
 @pytest.fixture(scope="session")
@@ -56,7 +56,7 @@ def pipeline_instance(request: pytest.FixtureRequest, pipeline_settings: Setting
 @pytest.fixture(scope="session")
 def gpu_host(request: pytest.FixtureRequest, pipeline_instance: str) -> GpuHost:
     """The GPU host: `.facts.volumes`, ..., `.readings.x` where it may be missing, `.run(command)`, `.probe(source)`."""
-    return request.config.stash[session_key].host(pipeline_instance)
+    return request.config.stash[session_key].world.host(pipeline_instance)
 
 
 @pytest.fixture

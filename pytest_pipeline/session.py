@@ -22,7 +22,7 @@ from pytest_pipeline.run_folder import RunFolder, new_run_id, remove_dead_runs, 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from pytest_pipeline.observers.observation import Observations
+    from pytest_pipeline.observers.world import World
     from pytest_pipeline.sandbox.child import SandboxChild, Tenant
     from pytest_pipeline.settings import Settings
 
@@ -129,12 +129,12 @@ class PipelineSession:
             return None
 
     @functools.cached_property
-    def observations(self) -> Observations:
-        """The observations of the run, as this process sees them."""
-        from pytest_pipeline.observers.world import observe  # noqa: PLC0415 - asleep, boto3 is not imported
+    def world(self) -> World:
+        """What this process sees of the world. Nothing is looked at before somebody asks."""
+        from pytest_pipeline.observers.world import World  # noqa: PLC0415 - asleep, boto3 is not imported
 
         self.begin()
-        return observe(self.settings, self.run.folder.path)
+        return World(self.settings, self.run.folder.path)
 
     def wake(self) -> None:
         """An option asks for the gate: start the sandbox, and read the settings now, for all processes of the run.
@@ -173,6 +173,9 @@ class PipelineSession:
 
     def start_early(self, items: Iterable[pytest.Item]) -> None:
         """Begin to look at what the planned rows will ask for; with several workers, nobody looks before a row asks."""
+        asked = {name for item in items for name in getattr(item, "fixturenames", ())}
+        if self.run.workers == 0 and any(name.startswith(("pipeline_aws", "gpu_host", "ssh_")) for name in asked):
+            self.world.observations.start_early(self.world.names_for(asked))
 
     @property
     def simulated(self) -> tuple[str, ...]:
@@ -192,6 +195,8 @@ class PipelineSession:
 
     def close(self) -> None:
         """Take down what this process holds for the run."""
+        if "world" in vars(self):
+            self.world.close()
         if self._sandbox is not None:
             self._sandbox.stop()
         if self._lock is not None:

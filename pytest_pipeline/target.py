@@ -17,9 +17,9 @@ def target_of(session: PipelineSession) -> Target:
         return Target()
     from pytest_pipeline.observers.world import IDENTITY, INSTANCES  # noqa: PLC0415 - see PipelineSession
 
-    identity = session.observations.stored(IDENTITY)
+    identity = session.world.observations.stored(IDENTITY)
     who = identity.or_none if identity else None
-    looked_up = session.observations.stored(INSTANCES)
+    looked_up = session.world.observations.stored(INSTANCES)
     found = looked_up.or_none if looked_up else None
     known = {one.id: one.instance.or_none for one in found.instances} if found else {}
     return Target(

@@ -1,1 +1,1 @@
-"""How a command reaches a host: one small protocol, one file for each way."""
+"""How a command reaches a host: ssh through fabric, the user's own ssh, or this machine. One small protocol."""

@@ -52,6 +52,13 @@ class Stack:
         return "settings"
 
 
+def expanded(text: str, home: Path) -> str:
+    """Return a path of this machine with a leading `~` or `~user` replaced."""
+    if text == "~" or text.startswith("~/"):
+        return str(home / text[2:])
+    return os.path.expanduser(text)  # noqa: PTH111 - Path's own raises where there is no such user
+
+
 def stack(table: type[Table], layers: Iterable[Layer], *, home: Path) -> Stack:
     """Lay layers over each other, later ones on top.
 
@@ -102,7 +109,7 @@ class _Reader:
         if isinstance(value, list) and elements:
             return [self.read(part, elements, (*key, n), in_list=True) for n, part in enumerate(value)]
         if isinstance(value, str) and bare(annotation) is Path:
-            return self._absolute(value)
+            return str(self.layer.folder / expanded(value, self.home)) if value else value
         return value
 
     def _known(self, value: Mapping[str, Any], table: type[Table], key: Key) -> dict[str, Any]:
@@ -125,10 +132,3 @@ class _Reader:
         hint = f" (did you mean {meant!r}?)" if meant else ""
         known = ", ".join(sorted(fields))
         self.mistakes.append(f"{self.layer.source}: {where} {name!r}{hint}; rename or remove it. Known: {known}")
-
-    def _absolute(self, text: str) -> str:
-        if not text:
-            return text
-        if text == "~" or text.startswith("~/"):
-            return str(self.home / text[2:])
-        return os.path.normpath(self.layer.folder / os.path.expanduser(text))  # noqa: PTH111 - Path's raises for an unknown user

@@ -64,11 +64,13 @@ def _line(detail: ErrorDetails, table: type[Table], stack: Stack) -> str:
     key: Key = detail["loc"]
     if detail["type"] == "missing":
         return f"{stack.source_of(key)}: {dotted(key)} is missing; add it"
-    if key[-1] == "[key]":
-        must = f"{_must(detail)}, got {told(detail['input'])}"
-        return f"{stack.source_of(key[:-1])}: {dotted(key[:-2])}: each key {must}; correct it"
+    todo = _what_to_do(detail, table, key)
+    what = dotted(key)
+    if key[-1] == "[key]":  # pydantic's way to say that it is the key which is wrong
+        key, todo = key[:-2], "correct it"
+        what = f"{dotted(key)}: each key"
     got = "" if _is_secret(detail, field_at(table, key)[1]) else f", got {told(detail['input'])}"
-    return f"{stack.source_of(key)}: {dotted(key)} {_must(detail)}{got}; {_what_to_do(detail, table, key)}"
+    return f"{stack.source_of(detail['loc'])}: {what} {_must(detail)}{got}; {todo}"
 
 
 def _must(detail: ErrorDetails) -> str:
@@ -96,10 +98,10 @@ def _what_to_do(detail: ErrorDetails, table: type[Table], key: Key) -> str:
 
 
 def _is_secret(detail: ErrorDetails, annotation: Any) -> bool:
-    """Whether what was given may be a secret: also where the names of secrets belong, and values were given."""
+    """Whether what was given may be a secret: also where the names of secrets belong, or nobody knows what does."""
     kinds = (bare(annotation), bare(as_list(annotation)))
     misplaced = as_list(annotation) == VariableName or isinstance(detail.get("ctx", {}).get("error"), UnshownError)
-    return SecretStr in kinds or misplaced
+    return annotation is None or SecretStr in kinds or misplaced
 
 
 def told(value: object) -> str:

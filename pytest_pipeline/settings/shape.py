@@ -28,7 +28,9 @@ NOT_YOURS = "world"
 def dotted(key: Key) -> str:
     """Return a key as TOML writes it, list entries numbered from 0: `requirements.disk."/mnt/training".free_gb`."""
     parts = [
-        f"[{part}]" if isinstance(part, int) else "." + (part if re.fullmatch(r"[\w-]+", part) else json.dumps(part))
+        f"[{part}]"
+        if isinstance(part, int)
+        else "." + (part if re.fullmatch(r"[A-Za-z0-9_-]+", part) else json.dumps(part))
         for part in key
     ]
     return "".join(parts).removeprefix(".")

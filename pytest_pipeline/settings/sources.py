@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
-from pytest_pipeline.settings.layers import Layer, stack
+from pytest_pipeline.settings.layers import Layer, expanded, stack
 from pytest_pipeline.settings.messages import explain
 from pytest_pipeline.settings.model import Settings
 from pytest_pipeline.settings.shape import NOT_YOURS, as_list, as_mapping, as_table, bare, dotted, field_at, settable
@@ -48,12 +48,12 @@ def load(
     `config_file` stands instead of the file found in `rootdir`; `command_line` maps dotted keys (`host.address`) to
     what their own option gave; `assignments` are those of `--pipeline-set`.
     """
-    here = Path.cwd()
+    here, home = Path.cwd(), Path(environ.get("HOME") or Path.home())
     layers: list[Layer] = []
     if tenant is not None:
         layers.append(Layer(source="sandbox", values=tenant, folder=here, by_user=False))
     if config_file is not None:
-        layers.append(read_file(config_file))
+        layers.append(read_file(Path(expanded(str(config_file), home))))
     elif tenant is None:
         layers += discovered(rootdir)
     if tenant is None:
@@ -61,7 +61,7 @@ def load(
     for key, value in command_line.items():
         layers.append(Layer(source=_OPTIONS.get(key, key), values=_nested(key.split("."), value), folder=here))
     layers += [from_assignment(assignment, folder=here) for assignment in assignments]
-    return assemble(Settings, layers, home=Path(environ.get("HOME") or Path.home()))
+    return assemble(Settings, layers, home=home)
 
 
 def assemble(table: type[S], layers: Iterable[Layer], *, home: Path) -> S:
@@ -83,7 +83,7 @@ def discovered(rootdir: Path) -> Iterator[Layer]:
     Raises SettingsError where there are both.
     """
     project, own = rootdir / "pyproject.toml", rootdir / "pipeline.toml"
-    in_project = _read(project).get("tool", {}).get(TOOL) if os.path.lexists(project) else None
+    in_project = _own_table(_read(project)) if os.path.lexists(project) else None
     if in_project is not None and os.path.lexists(own):
         raise SettingsError(
             f"{project} has [tool.{TOOL}], and there is {own} beside it: nobody can tell which counts; "
@@ -104,10 +104,15 @@ def read_file(path: Path) -> Layer:
     values = _read(path)
     if path.name != "pyproject.toml":
         return Layer(source=str(path), values=values, folder=path.parent)
-    table = values.get("tool", {}).get(TOOL)
+    table = _own_table(values)
     if table is None:
         raise SettingsError(f"{path}: there is no [tool.{TOOL}] in it; add the table, or name another file")
     return _project_layer(path, table)
+
+
+def _own_table(project: Mapping[str, Any]) -> Any | None:
+    tool = project.get("tool")
+    return tool.get(TOOL) if isinstance(tool, dict) else None
 
 
 def _project_layer(path: Path, table: object) -> Layer:
@@ -129,7 +134,7 @@ def _read(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise SettingsError(f"{path}: not UTF-8 (at line {line}); save it as UTF-8") from None
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # TOML's own, and Python's for a number of too many digits
         raise SettingsError(f"{path}: not TOML: {error}; correct that line") from None
 
 
@@ -159,12 +164,13 @@ def from_environment(environ: Mapping[str, str], *, folder: Path) -> Iterator[La
 def _why_unknown(name: str, known: Iterable[str]) -> str:
     if name == variable((NOT_YOURS,)):
         return f"{NOT_YOURS} is not set, it follows --sandbox; unset the variable"
-    meant = similar(name, known)
-    hint = f" (did you mean {meant}?)" if meant else ""
     own = PREFIX + name.removeprefix(PREFIX).partition("__")[0] + "__"
     start = own if any(other.startswith(own) for other in known) else PREFIX
-    ends = {other.removeprefix(start).partition("__")[0] for other in known if other.startswith(start)}
-    return f"sets nothing{hint}; rename or unset it. Known after {start}: {', '.join(sorted(ends))}"
+    ends = [other.removeprefix(start) for other in known if other.startswith(start)]
+    meant = similar(name.removeprefix(start), ends)  # what all names begin with makes any two similar
+    hint = f" (did you mean {start}{meant}?)" if meant else ""
+    names = sorted({end.partition("__")[0] for end in ends})
+    return f"sets nothing{hint}; rename or unset it. Known after {start}: {', '.join(names)}"
 
 
 def from_assignment(assignment: str, *, folder: Path) -> Layer:
@@ -179,7 +185,7 @@ def from_assignment(assignment: str, *, folder: Path) -> Layer:
     return Layer(
         source="--pipeline-set",
         folder=folder,
-        mistake=f"--pipeline-set {before}: not KEY=VALUE with a dotted key; write it as in "
+        mistake=f"--pipeline-set {before!r}: not KEY=VALUE with a dotted key; write it as in "
         """--pipeline-set 'requirements.disk."/mnt/training".free_gb=100'""",
     )
 
@@ -217,7 +223,7 @@ def _value(text: str, key: tuple[str, ...]) -> object:
 def _parsed(text: str) -> object:
     try:
         document = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
+    except ValueError:  # TOML's own, and Python's for a number of too many digits
         document = {}
     # A text of several lines may parse as several keys; it is no value then.
     if document.keys() == {"value"}:

@@ -184,7 +184,8 @@ class Disk(Table):
     free_gb: float = Field(ge=0, description="10^9 bytes that must be free before a fresh run, nothing there yet.")
     inodes: int = Field(default=1000, ge=0, description="Files that it must be possible to create.")
     kinds: Listed[VolumeKind] = Field(
-        default=(), description="What may be mounted there. Left out: no mount of its own is required."
+        default=(),
+        description="What may be mounted there; `tmpfs` in the sandbox only. Left out: no mount of its own is needed.",
     )
     survives_reboot: bool = Field(default=False, description="Whether the mount must come back after a reboot.")
     reuse: Listed[HostPath] = Field(

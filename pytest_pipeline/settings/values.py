@@ -80,6 +80,12 @@ def _host_path(text: str) -> str:
     return text
 
 
+def _local_path(given: object) -> object:
+    if given == "":
+        raise ValueError("must not be empty")  # it would mean the working directory
+    return given
+
+
 def _specifier(text: str) -> str:
     try:
         SpecifierSet(text)
@@ -143,7 +149,7 @@ Seconds = Annotated[float, Field(gt=0)]
 HostPath = Annotated[Text, AfterValidator(_host_path)]
 """A path on the host: never resolved here."""
 
-LocalPath = Annotated[Path, Field(strict=False)]
+LocalPath = Annotated[Path, BeforeValidator(_local_path), Field(strict=False)]
 """A path on this machine. Not strict: TOML has text for it."""
 
 Identity = Literal["operator", "host"]

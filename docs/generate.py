@@ -1,0 +1,234 @@
+# ruff: noqa: INP001 - a script, not a package
+"""Makes the pages that follow from code: configuration.md, pipeline.schema.json and matrix.md.
+
+`python docs/generate.py` writes them; with `--check` it writes nothing, names the stale ones and ends with status 1.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import date
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+
+from pydantic import SecretStr
+
+from pytest_pipeline.catalogue import EXTENDED, MATRIX
+from pytest_pipeline.matrix import Area, FailureMode, Phase
+from pytest_pipeline.settings import Settings
+from pytest_pipeline.settings.messages import toml
+from pytest_pipeline.settings.shape import NOT_YOURS, as_list, as_mapping, as_table, bare, keys
+from pytest_pipeline.settings.sources import TOOL, variable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from pydantic.fields import FieldInfo
+
+    from pytest_pipeline.settings.tables import Table
+
+HERE = Path(__file__).parent
+
+_NOTICE = "<!-- Made by docs/generate.py; change the code, then run it. -->"
+
+_SOURCES = f"""\
+# Configuration
+
+{_NOTICE}
+
+Settings are closed: a key that is not on this page is an error, and so is a value of another type. An editor that
+knows JSON Schema can check them against [pipeline.schema.json](pipeline.schema.json).
+
+## Where settings come from
+
+Each source wins over those before it:
+
+1. the defaults below; they are those of no pipeline in particular
+2. one file: the table `[tool.{TOOL}]` of `pyproject.toml` in pytest's root folder, or `pipeline.toml` beside it, where
+   the same tables stand at the top; both at once are an error. `--pipeline-config FILE` is read instead of either.
+3. environment variables, named below; other names that begin with `PYTEST_PIPELINE_` are errors
+4. `--instance-id`, `--instance-ip`, `--ssh-key`
+5. `--pipeline-set KEY=VALUE`, repeatable: `--pipeline-set 'requirements.disk."/mnt/training".free_gb=100'`
+
+With `--sandbox` the sandbox's own settings stand instead of the file that is found and of the environment;
+`--pipeline-config` and the command line still count.
+
+Tables are merged key by key; a list replaces a list. A value in a variable or in `--pipeline-set` is read as TOML, else
+as JSON, else it is text; what is to be text stays text, so that `3.10` needs no quotes. A variable can set a whole
+table or list (`PYTEST_PIPELINE_AWS__BUCKETS='[{{name = "x", read = [""]}}]'`), but nothing inside a list.
+
+A relative path is relative to the folder of its file, elsewhere to the working directory; `~` is your home. Paths on
+the host are left as they are. `_gb` is 10^9 bytes, `_s` are seconds.
+
+Ids of rows are those of [matrix.md](matrix.md) or of rows of your own. An id that is one slip away from a shipped
+row's is an error; any other unknown one is taken for a row of your own.
+"""
+
+
+def configuration() -> str:
+    """Return the page about settings."""
+    return "\n".join([_SOURCES, "## All tables", "", *_section(Settings, "", ())])
+
+
+def _section(table: type[Table], title: str, path: tuple[str, ...] | None) -> Iterator[str]:
+    """Yield the lines about a table and what lies in it. `path` is what variables are named for; None within lists."""
+    inner: list[tuple[type[Table], str, tuple[str, ...] | None]] = []
+    yield "| key | type | default | environment | meaning |"
+    yield "|---|---|---|---|---|"
+    for name, field in keys(table).items():
+        place = f"{title}.{name}".removeprefix(".")
+        if place == NOT_YOURS:
+            continue
+        here = None if path is None else (*path, name)
+        cells = (f"`{name}`", _type(field.annotation), _default(field), f"`{variable(here)}`" if here else "")
+        yield "| " + " | ".join((*cells, _cell(field.description or ""))) + " |"
+        if one := as_table(field.annotation):
+            inner.append((one, place, here))
+        elif each := as_table(as_list(field.annotation)):
+            inner.append((each, f"[{place}]", None))
+        elif each := as_table(as_mapping(field.annotation)):
+            inner.append((each, f'{place}."..."', None))
+    yield ""
+    for one, place, here in inner:
+        yield from (f"### `[{place}]`", "", one.__doc__ or "", "")
+        yield from _section(one, place.strip("[]"), here)
+
+
+def _type(annotation: Any) -> str:
+    if as_table(annotation):
+        return "table"
+    if entries := as_list(annotation):
+        return f"list of {_plural(entries)}"
+    if entries := as_mapping(annotation):
+        return f"table of {_plural(entries)}"
+    kind = bare(annotation)
+    if get_origin(kind) is Literal:
+        return " or ".join(f"`{choice}`" for choice in get_args(kind))
+    return _KINDS[kind][0]
+
+
+def _plural(annotation: Any) -> str:
+    if as_table(annotation):
+        return "tables, see below"
+    return _type(annotation) if get_origin(bare(annotation)) is Literal else _KINDS[bare(annotation)][1]
+
+
+_KINDS = {
+    bool: ("true or false", "true or false"),
+    date: ("date", "dates"),
+    float: ("number", "numbers"),
+    int: ("whole number", "whole numbers"),
+    Path: ("path", "paths"),
+    SecretStr: ("secret text", "secret texts"),
+    str: ("text", "texts"),
+}
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    default = field.get_default(call_default_factory=True)
+    # An empty one is said in the description, where it means anything.
+    told = default != "" and isinstance(default, (bool, int, float, str))
+    return f"`{toml(default)}`" if told else ""
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def schema() -> str:
+    """Return the JSON schema of the settings as a TOML file holds them."""
+    made = Settings.model_json_schema()
+    del made["properties"][NOT_YOURS]
+    described = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **_as_toml(made),
+        "title": f"Settings of {TOOL}",
+    }
+    return json.dumps(described, indent=2, sort_keys=True) + "\n"
+
+
+def _as_toml(schema: Any) -> Any:
+    """Return a schema without what TOML cannot say (null), titles that repeat the keys, and pydantic's differences.
+
+    Its versions write whole numbers as int or as float, and some give rules for the names of keys.
+    """
+    if isinstance(schema, float) and schema.is_integer():
+        return int(schema)
+    if isinstance(schema, list):
+        return [_as_toml(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    kept = {key: value for key, value in schema.items() if not (key == "title" and isinstance(value, str))}
+    choices = [part for part in kept.pop("anyOf", []) if part != {"type": "null"}]
+    kept.pop("propertyNames", None)
+    if kept.get("default", ...) in (None, []):
+        del kept["default"]
+    return {key: _as_toml(value) for part in (kept, *choices) for key, value in part.items()}
+
+
+_MATRIX = f"""\
+# The failure matrix
+
+{_NOTICE}
+
+A row is one failure mode. Critical: the deployment cannot work, and is blocked; major: it would run, and somebody would
+regret it. In braces stands what a run fills in. An area's points are shared equally by its rows of the matrix; rows
+shipped beside the matrix carry none, and decide the verdict all the same.
+"""
+
+_COLUMNS = "| row | category | failure mode | diagnostic | fix | severity |\n|---|---|---|---|---|---|"
+
+
+def matrix() -> str:
+    """Return the page about the shipped rows."""
+    lines = [_MATRIX]
+    for phase in Phase:
+        lines += [f"## Phase {phase.value}: {phase.title}", ""]
+        for area in (area for area in Area if area.phase is phase):
+            rows = [row for row in MATRIX.values() if row.area is area]
+            share = _mixed(Fraction(area.points, len(rows)))
+            lines += [f"{area.value}: {area.points} points, {share} a row", "", _COLUMNS, *map(_row, rows), ""]
+        extended = [row for row in EXTENDED.values() if row.phase is phase]
+        if extended:
+            lines += ["Beside the matrix:", "", _COLUMNS, *map(_row, extended), ""]
+    return "\n".join(lines)
+
+
+def _mixed(number: Fraction) -> str:
+    whole, rest = divmod(number, 1)
+    return f"{whole} {rest}" if rest else str(whole)
+
+
+def _row(row: FailureMode) -> str:
+    cells = (row.category, row.failure, row.diagnostic, row.fix, row.severity.value)
+    return f"| `{row.id}` | " + " | ".join(map(_cell, cells)) + " |"
+
+
+PAGES: Mapping[str, Callable[[], str]] = {
+    "configuration.md": configuration,
+    "matrix.md": matrix,
+    "pipeline.schema.json": schema,
+}
+
+
+def main(arguments: Sequence[str], folder: Path = HERE) -> int:
+    """Write the pages, or only say which are stale; return the exit status."""
+    if list(arguments) not in ([], ["--check"]):
+        sys.stderr.write("usage: python docs/generate.py [--check]\n")
+        return 2
+    texts = {folder / name: make() for name, make in PAGES.items()}
+    stale = [path for path, text in texts.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
+    if arguments:
+        sys.stderr.writelines(f"{path} is stale; run python docs/generate.py\n" for path in stale)
+        return 1 if stale else 0
+    for path in stale:
+        path.write_text(texts[path], encoding="utf-8", newline="\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,221 @@
+"""One tenant: what it is when healthy, and how a plan becomes a running world of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import asyncssh
+
+from pytest_pipeline.sandbox.aws_identity import Statement
+from pytest_pipeline.sandbox.host import Host
+from pytest_pipeline.sandbox.host_door import bind
+from pytest_pipeline.sandbox.host_namespace import why_not
+from pytest_pipeline.sandbox.plan import (
+    CACHE_BUCKET,
+    POLICY_BUCKET,
+    REGION,
+    VOLUME,
+    BucketPlan,
+    FileSpec,
+    HostPlan,
+    InstancePlan,
+    TenantPlan,
+)
+from pytest_pipeline.sandbox.tenant_files import PROFILE, credentials_text, known_hosts_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from pytest_pipeline.sandbox.aws import AwsServer
+    from pytest_pipeline.sandbox.aws_identity import Identity
+    from pytest_pipeline.sandbox.tally import Tally
+
+    Inject = Callable[[TenantPlan], Tally | None]
+
+_IMPATIENT_S = 10.0  # who waits less for AWS must not be the one who pays for moto's import of EC2
+_PATIENCE_S = 10.0
+_LINES = b'{"text": "A rule of the sandbox."}\n' * 3
+
+
+@dataclass(kw_only=True)
+class Tenant:
+    """A running tenant. `end` undoes all of it, in the opposite order."""
+
+    plan: TenantPlan
+    felt: dict[str, Tally | None]
+    host: Host
+    end: contextlib.ExitStack
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return what whoever asked for the tenant must know."""
+        return {"tenant": self.plan.id, "settings": self.plan.settings, "simulated": self.plan.simulated}
+
+
+def open_tenant(
+    number: int,
+    *,
+    folder: Path,
+    aws: AwsServer,
+    loop: asyncio.AbstractEventLoop,
+    variant: Inject | None,
+    faults: dict[str, Inject],
+) -> Tenant:
+    """Build a tenant: the healthy plan, edited by a variant and by these faults (id to what each does), made real.
+
+    Raises UnavailableError for a fault that this machine cannot have; nothing is left of the tenant then.
+    """
+    with contextlib.ExitStack() as end:
+        folder.mkdir()
+        end.callback(shutil.rmtree, folder, ignore_errors=True)
+        first = end.enter_context(bind("127.0.0.1"))
+        host_key, client_key = (asyncssh.generate_private_key("ssh-ed25519") for _ in range(2))
+        plan = _healthy(number, folder=folder, aws=aws, port=first.getsockname()[1], client_key=client_key)
+        end.callback(aws.forget, plan.account)
+        public = host_key.export_public_key("openssh").decode().strip()
+        plan.files["ssh/known_hosts"] = FileSpec(text=known_hosts_text(plan, public))
+        if variant:
+            variant(plan)
+        felt = {name: inject(plan) for name, inject in faults.items()}
+        for taken in plan.keep:
+            end.enter_context(taken)
+        sockets = [first]
+        for address in plan.host.addresses[1:]:
+            sockets.append(end.enter_context(bind(address, plan.host.port)))  # noqa: PERF401  # each is closed if the next fails
+        if plan.settings["aws"]["read_timeout_s"] < _IMPATIENT_S:
+            aws.wait_for_ec2()
+        _write_files(plan)
+        for path in plan.pipes:
+            end.callback(os.close, _hold(path))
+        end.callback(aws.close, aws.open(plan))
+        host = Host(plan.host, folder=folder, home=folder / "home", sockets=sockets)
+        end.callback(lambda: asyncio.run_coroutine_threadsafe(host.close(), loop).result(_PATIENCE_S))
+        opened = asyncio.run_coroutine_threadsafe(host.open(host_key=host_key, authorized=client_key), loop)
+        opened.result(_PATIENCE_S)
+        return Tenant(plan=plan, felt=felt, host=host, end=end.pop_all())
+
+
+def _healthy(number: int, *, folder: Path, aws: AwsServer, port: int, client_key: asyncssh.SSHKey) -> TenantPlan:
+    account = f"{210_000_000_000 + number}"
+    instance = InstancePlan(id=f"i-0a{number:015x}")
+    operator = aws.user(account, "deployer")
+    host_identity = aws.role_session(account, "mistral-training", instance.id)
+    buckets = (
+        BucketPlan(
+            name=POLICY_BUCKET,
+            objects={
+                **{f"econ-theory/chunk_{n}.jsonl": _LINES for n in range(3)},
+                **{f"operatives/report_{n}.jsonl": _LINES for n in range(3)},
+            },
+        ),
+        BucketPlan(name=CACHE_BUCKET, objects={"datasets/mistral-verbosity/train.jsonl": _LINES}),
+    )
+    _allow(operator, *buckets, further=("ec2:Describe*", "sts:*"))
+    _allow(host_identity, *buckets)
+    plan = TenantPlan(
+        id=f"t{number}",
+        folder=folder,
+        account=account,
+        aws_url=aws.url,
+        operator=operator,
+        host_identity=host_identity,
+        settings={},
+        role_session=partial(aws.role_session, account),
+        host=HostPlan(port=port),
+        buckets={bucket.name: bucket for bucket in buckets},
+        instances=[instance],
+        files={
+            "aws/credentials": FileSpec(text=credentials_text(PROFILE, operator)),
+            "aws/config": FileSpec(text=f"[profile {PROFILE}]\nregion = {REGION}\n"),
+            "ssh/id_ed25519": FileSpec(text=client_key.export_private_key("openssh").decode()),
+            "ssh/config": FileSpec(text=""),  # the user's own may send us through a jump host
+            "home/.aws/credentials": FileSpec(text=credentials_text("default", host_identity)),
+            "home/.aws/config": FileSpec(text=f"[default]\nregion = {REGION}\n"),
+            "home/.bashrc": FileSpec(text="# nothing of interest\n", mode=0o644),
+        },
+    )
+    plan.settings = _settings(plan)
+    if why_not():
+        # A plain folder, and called so: what needs a mount is not judged here.
+        plan.simulated.append("volume")
+        plain = folder / "training"
+        plain.mkdir()
+        plan.settings["requirements"]["disk"][str(plain)] = {"free_gb": 0.05}
+        del plan.settings["requirements"]["disk"][VOLUME]
+    return plan
+
+
+def _settings(plan: TenantPlan) -> dict[str, Any]:
+    """Return the settings under which the tenant is looked at, in the shape that `Settings` reads."""
+    return {
+        "world": "sandbox",
+        "aws": {
+            "account": plan.account,
+            "region": REGION,
+            "profile": PROFILE,
+            "endpoint_url": plan.aws_url,
+            "credentials_file": str(plan.path("aws/credentials")),
+            "config_file": str(plan.path("aws/config")),
+            "connect_timeout_s": 3.0,
+            "read_timeout_s": 20.0,
+            "attempts": 3,
+            "buckets": [
+                {"name": POLICY_BUCKET, "from": ["host"], "read": ["econ-theory/", "operatives/"]},
+                {
+                    "name": CACHE_BUCKET,
+                    "from": ["operator", "host"],
+                    "write": ["datasets/mistral-verbosity/", "models/mistral-verbosity/", "training-runs/"],
+                    "actions": ["s3:DeleteObject"],
+                },
+            ],
+        },
+        "host": {
+            "kind": "ec2",
+            "connection": "fabric",
+            "instance_ids": [plan.instance.id],
+            "user": plan.host.user,
+            "port": plan.host.port,
+            "key": str(plan.path("ssh/id_ed25519")),
+            "known_hosts": str(plan.path("ssh/known_hosts")),
+            "ssh_config": str(plan.path("ssh/config")),
+            "instance_type": plan.instance.type,
+            "connect_timeout_s": 5.0,
+            "command_timeout_s": 30.0,
+        },
+        "requirements": {
+            "disk": {
+                VOLUME: {"free_gb": 0.05, "kinds": ["tmpfs"], "survives_reboot": True},
+                "~": {"free_gb": 0.01},
+            },
+        },
+    }
+
+
+def _allow(identity: Identity, *buckets: BucketPlan, further: tuple[str, ...] = ()) -> None:
+    arns = tuple(f"arn:aws:s3:::{bucket.name}" for bucket in buckets)
+    objects = tuple(f"{arn}/*" for arn in arns)
+    identity.allow += [
+        Statement(actions=("s3:ListBucket*", "s3:GetBucket*"), resources=arns),
+        Statement(actions=("s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:Abort*"), resources=objects),
+        Statement(actions=("s3:ListAllMyBuckets", *further)),
+    ]
+
+
+def _write_files(plan: TenantPlan) -> None:
+    for name, spec in plan.files.items():
+        path = plan.path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(spec.text)
+        path.chmod(spec.mode)
+
+
+def _hold(path: Path) -> int:
+    """Make a named pipe that gives no data and no end while this process lives: so long hangs who reads it."""
+    os.mkfifo(path)
+    return os.open(path, os.O_RDWR)

@@ -1,0 +1,39 @@
+"""Loads probes for tests as the host's frame does: as sources, each a module of its own."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import types
+from importlib.resources import files
+from typing import Any
+
+NAMES = (
+    "metadata", "quotas", "disks", "reboot", "host", "volumes", "s3_credentials", "s3_request", "s3",
+)  # fmt: skip
+PYTHONS = tuple(f"python3.{minor}" for minor in range(7, 15))
+
+
+def source(name: str) -> str:
+    """The text of a probe."""
+    return (files("pytest_pipeline") / "probes" / f"{name}.py").read_text(encoding="utf-8")
+
+
+def part(name: str) -> Any:
+    """One probe as a module."""
+    module = types.ModuleType(name)
+    exec(compile(source(name), f"<probe {name}>", "exec"), module.__dict__)  # noqa: S102  # as the frame does
+    return module
+
+
+def parts() -> dict[str, Any]:
+    """All probes, as `read` gets them."""
+    return {name: part(name) for name in ("frame", *NAMES)}
+
+
+def working_python(name: str) -> str:
+    """The path of an interpreter that is here and answers, or nothing."""
+    path = shutil.which(name)
+    if path is None:
+        return ""
+    return path if subprocess.run([path, "-c", ""], capture_output=True, check=False).returncode == 0 else ""
