@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pytest_pipeline.observers.s3_attempt import BucketAccess
     from pytest_pipeline.settings import Settings
 
+_SAID_IN_FULL = 3
+
 Wanted = tuple[str, str, str]
 """(bucket, identity, prefix): each of them must have been looked at."""
 
@@ -66,23 +68,30 @@ def judge_access(
 ) -> None:
     """Fail with every denial by action and ARN. An action that is needed and was not tried is no access."""
     evidence(looked_at=", ".join(dict.fromkeys(f"s3://{bucket}" for bucket, _, _ in accesses)))
-    wrong: dict[str, tuple[str, str]] = {}  # what is wrong, each once -> (bucket, remedy)
+    wrong: dict[str, list[str]] = {}  # what is wrong -> where, and for whom
+    first: tuple[str, str] | None = None
     for (bucket, identity, prefix), access in accesses.items():
         for what, remedy in _wrong_with(access, needed, settings, evidence):
-            who = "the host" if identity == "host" else "the operator"
-            wrong[f"{what or f's3://{bucket}/{prefix} was not looked at'} (by {who})"] = (bucket, remedy)
-    if wrong:
-        bucket, remedy = next(iter(wrong.values()))
-        evidence(bucket=bucket, permissions="; ".join(wrong))
+            wrong.setdefault(what, []).append(f"{identity} at s3://{bucket}/{prefix}")
+            first = first or (bucket, remedy)
+    if first is not None:
+        bucket, remedy = first
+        evidence(bucket=bucket, permissions=_in_words(wrong))
         evidence.remedy(remedy)
     assert not wrong
+
+
+def _in_words(wrong: dict[str, list[str]]) -> str:
+    said = [f"{what} ({', '.join(dict.fromkeys(places))})" for what, places in wrong.items()]
+    more = len(said) - _SAID_IN_FULL
+    return "; ".join([*said[:_SAID_IN_FULL], *([f"and {more} more like these"] if more > 0 else [])])
 
 
 def _wrong_with(
     access: BucketAccess | None, needed: set[str], settings: Settings, evidence: Evidence
 ) -> Iterator[tuple[str, str]]:
     if access is None or not access.attempts:
-        yield "", ""
+        yield "it was not looked at", ""
         return
     for attempt in access.attempts:
         trouble = trouble_of(attempt, access, settings.aws)
@@ -93,4 +102,4 @@ def _wrong_with(
             evidence.warn(f"{attempt.action} on {attempt.resource} was retried {times} before it held")
     untried = needed - {attempt.action for attempt in access.attempts}
     if untried and all(attempt.ok for attempt in access.attempts):
-        yield f"{', '.join(sorted(untried))} was not tried at s3://{access.bucket}/{access.prefix}", ""
+        yield f"{', '.join(sorted(untried))} was not tried", ""

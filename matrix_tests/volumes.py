@@ -28,7 +28,10 @@ class Free:
 
 def judge_mount(volume: Volume, disk: Disk, attached: Reading[tuple[AttachedVolume, ...]], evidence: Evidence) -> None:
     """Fail where the path is no mount of an allowed kind that can be written; warn where a reboot takes it away."""
-    wrong = _not_the_volume(volume, disk) or _not_writable(volume) or _not_attached(volume, attached)
+    wrong = _not_the_volume(volume, disk)
+    if wrong and attached.is_known and not any(one.state == "attached" and not one.root for one in attached.value):
+        wrong = f"{wrong}; EC2 says that no data volume is attached"
+    wrong = wrong or _not_writable(volume) or _not_attached(volume, attached)
     if wrong:
         pytest.fail(wrong, pytrace=False)
     if disk.survives_reboot:

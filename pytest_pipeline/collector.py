@@ -111,6 +111,7 @@ class Collector:
             self._settings_or_collect_error()
         item.stash[mode_key] = mode
         item.add_marker(mode.phase.marker)
+        item.extra_keyword_matches.add(mode.id)  # so that `-k disk-space` selects it
         if item.module.__name__.startswith("matrix_tests") if isinstance(item, pytest.Function) else False:
             item.add_marker(pytest.mark.filterwarnings("default"))  # a user's `-W error` must not bend the gate
 

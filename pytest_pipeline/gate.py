@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import time
 from dataclasses import replace
@@ -20,7 +19,7 @@ from pytest_pipeline.stage import Verdict
 from pytest_pipeline.target import effects_of, target_of
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Sequence
 
     from pytest_pipeline.outcome import Outcome
     from pytest_pipeline.readiness import Planned
@@ -114,14 +113,14 @@ class Gate:
                 fix="Look for the plugin that set it",
             )
             readiness = with_problem(readiness, problem)
-        run = self._session.run
+        run, args = self._session.run, [str(arg) for arg in self._config.invocation_params.args]
         self._config.hook.pytest_pipeline_verdict(
             report=Report(
                 readiness=readiness,
                 run_id=run.id,
                 exit_status=status,
-                selection=shlex.join(str(arg) for arg in self._config.invocation_params.args),
-                rerun=rerun_command(readiness, self._config),
+                selection=shlex.join(args),
+                rerun=rerun_command(readiness, args),
                 started=run.started,
                 duration_s=time.time() - run.started,
                 target=target_of(self._session),
@@ -152,21 +151,11 @@ class Gate:
         )
 
 
-def rerun_command(readiness: Readiness, config: pytest.Config) -> str:
-    """Return the command that runs only the rows again that were not right, or the same command when all were."""
-    args = [str(arg) for arg in config.invocation_params.args]
-    wrong = readiness.rows_with(Status.FAILED, Status.BLOCKED, Status.NOT_RUN)
-    nodeids = [_from_here(nodeid, config) for row in wrong for nodeid in row.nodeids]
-    if not nodeids or len(nodeids) > 12:  # noqa: PLR2004 - a longer line is no help
-        return shlex.join(["pytest", *args])
-    given = set(config.option.file_or_dir or ())
-    return shlex.join(["pytest", *(arg for arg in args if arg not in given), *nodeids])
-
-
-def _from_here(nodeid: str, config: pytest.Config) -> str:
-    """A node id is relative to the root folder, and the reader may stand in another."""
-    path, separator, names = nodeid.partition("::")
-    return os.path.relpath(config.rootpath / path, config.invocation_params.dir) + separator + names
+def rerun_command(readiness: Readiness, args: Sequence[str]) -> str:
+    """Return the command that runs only the rows again that were not right, or the same command when all are asked."""
+    wrong = [row.mode.id for row in readiness.rows_with(Status.FAILED, Status.BLOCKED, Status.NOT_RUN)]
+    only = ["-k", " or ".join(wrong)] if 0 < len(wrong) < len(readiness.rows) else []
+    return shlex.join(["pytest", *args, *only])
 
 
 def _subtest(report: pytest.TestReport) -> str:

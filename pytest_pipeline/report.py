@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from pytest_pipeline.outcome import Status, Waiver
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from pytest_pipeline.outcome import Outcome
     from pytest_pipeline.readiness import AreaScore, Readiness, Row
+
+
+_DISTRIBUTION = "pytest-pipeline-readiness"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +77,7 @@ class Report:
         readiness = self.readiness
         return {
             "version": 1,
-            "tool": f"pytest-pipeline-readiness {version('pytest-pipeline-readiness')}",
+            "tool": f"{_DISTRIBUTION} {_version()}",
             "run_id": self.run_id,
             "exit_status": self.exit_status,
             "selection": self.selection,
@@ -123,6 +126,13 @@ def recommendation(readiness: Readiness) -> str:
             return f"{words}: {_count(len(readiness.rows_with(Status.WARNED)), 'warning')}"
         case _:
             return words
+
+
+def _version() -> str:
+    try:
+        return version(_DISTRIBUTION)
+    except PackageNotFoundError:  # a source tree with `-p pytest_pipeline.plugin`
+        return "(not installed)"
 
 
 def _count(number: int, noun: str) -> str:

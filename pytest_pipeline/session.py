@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+import inspect
 import os
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -233,9 +233,10 @@ class PipelineSession:
             return ""
         definitions = item._fixtureinfo.name2fixturedefs  # type: ignore[attr-defined]  # noqa: SLF001 - no public way
         for name, candidates in definitions.items():
-            module = candidates[-1].func.__module__
-            if (name in OUR_FIXTURES or name.startswith(_PREFIX)) and not module.startswith("pytest_pipeline."):
-                file = getattr(sys.modules.get(module), "__file__", None) or module
+            function = candidates[-1].func
+            ours = name in OUR_FIXTURES or name.startswith(_PREFIX)
+            if ours and not function.__module__.startswith("pytest_pipeline."):
+                file = inspect.getsourcefile(inspect.unwrap(function))
                 return f"the fixture {name!r} is overridden in {file}; rename the one there"
         return ""
 

@@ -217,8 +217,19 @@ def gpu_host(): return object()
 
     row = result.rows["ssh-access"]
     assert (row["status"], row["blocked_by"]) == ("blocked", "fixture")
-    assert row["why"].startswith("the fixture 'evidence' is overridden in ")
-    assert row["why"].endswith("conftest.py; rename the one there")
+    where = one_process.pytester.path / "conftest.py"
+    assert row["why"] in {
+        f"the fixture {name!r} is overridden in {where}; rename the one there" for name in ("evidence", "gpu_host")
+    }
+
+
+def test_the_command_to_run_again_selects_what_was_not_right(one_process: Runner) -> None:
+    rows = '@row("my-row")\ndef test_it(): pass\n@row("other-row")\ndef test_other(): assert 0\n'
+    result = one_process.run(rows, "-mphase1")
+
+    assert "-mphase1 " in result.report["rerun"]
+    assert result.report["rerun"].endswith(" -k other-row")
+    assert [*one_process.again("-k", "other-row").statuses] == ["other-row"]
 
 
 # --- settings -------------------------------------------------------------------------------------------------------
