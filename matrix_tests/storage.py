@@ -8,13 +8,13 @@ from pytest_pipeline import Blocked
 from pytest_pipeline.observers.buckets import trouble_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pytest_pipeline import Evidence
     from pytest_pipeline.observers.aws_view import PipelineAws
     from pytest_pipeline.observers.gpu_host import GpuHost
     from pytest_pipeline.observers.s3_attempt import BucketAccess
-    from pytest_pipeline.settings import Settings
+    from pytest_pipeline.settings import Bucket, Settings
 
 _SAID_IN_FULL = 3
 
@@ -24,12 +24,7 @@ Wanted = tuple[str, str, str]
 
 def read_access(settings: Settings, aws: PipelineAws, host: GpuHost) -> dict[Wanted, BucketAccess | None]:
     """Return what came of reading, for all that the pipeline reads. Raises Blocked where nobody could look."""
-    wanted = [
-        (bucket.name, identity, prefix)
-        for bucket in settings.aws.buckets
-        for identity in bucket.from_
-        for prefix in bucket.read
-    ]
+    wanted = _wanted(settings, {bucket.name: bucket.read for bucket in settings.aws.buckets})
     if not wanted:
         raise Blocked("aws.buckets with read prefixes", by="settings")
     seen: list[BucketAccess] = []
@@ -42,12 +37,7 @@ def read_access(settings: Settings, aws: PipelineAws, host: GpuHost) -> dict[Wan
 
 def write_access(settings: Settings, aws: PipelineAws, host: GpuHost) -> dict[Wanted, BucketAccess | None]:
     """Return what came of writing, likewise. This writes, reads back and deletes one object a bucket."""
-    wanted = [
-        (bucket.name, identity, prefix)
-        for bucket in settings.aws.buckets
-        for identity in bucket.from_
-        for prefix in bucket.write
-    ]
+    wanted = _wanted(settings, {bucket.name: bucket.write for bucket in settings.aws.buckets})
     if not wanted:
         raise Blocked("aws.buckets with write prefixes", by="settings")
     seen: list[BucketAccess] = []
@@ -58,48 +48,75 @@ def write_access(settings: Settings, aws: PipelineAws, host: GpuHost) -> dict[Wa
     return _found(wanted, seen)
 
 
+def judge_access(
+    accesses: Mapping[Wanted, BucketAccess | None], needed: set[str], settings: Settings, evidence: Evidence
+) -> None:
+    """Fail with every denial by action and ARN. An action that is needed and was not tried is no access.
+
+    Raises Blocked where the operator's credentials are to blame: they are another row's to judge.
+    """
+    evidence(looked_at=", ".join(dict.fromkeys(f"s3://{bucket}" for bucket, _, _ in accesses)))
+    buckets = {bucket.name: bucket for bucket in settings.aws.buckets}
+    wrong: dict[str, list[str]] = {}  # what is wrong -> for whom, and where
+    first: tuple[str, str] | None = None
+    for (name, identity, prefix), access in accesses.items():
+        for remark in _remarks(access, buckets[name], settings):
+            evidence.warn(f"{remark} ({identity} at s3://{name}/{prefix})")
+        for what, remedy in _wrong_with(access, needed, settings):
+            wrong.setdefault(what, []).append(f"{identity} at s3://{name}/{prefix}")
+            first = first or (name, remedy)
+    if first is not None:
+        evidence(bucket=first[0], permissions=_in_words(wrong))
+        evidence.remedy(first[1])
+    assert not wrong
+
+
+def _wanted(settings: Settings, prefixes: Mapping[str, Sequence[str]]) -> list[Wanted]:
+    return [
+        (bucket.name, identity, prefix)
+        for bucket in settings.aws.buckets
+        for identity in bucket.from_
+        for prefix in prefixes[bucket.name]
+    ]
+
+
 def _found(wanted: Sequence[Wanted], seen: Sequence[BucketAccess]) -> dict[Wanted, BucketAccess | None]:
     by_place = {(access.bucket, access.identity, access.prefix): access for access in seen}
     return {place: by_place.get(place) for place in wanted}
 
 
-def judge_access(
-    accesses: dict[Wanted, BucketAccess | None], needed: set[str], settings: Settings, evidence: Evidence
-) -> None:
-    """Fail with every denial by action and ARN. An action that is needed and was not tried is no access."""
-    evidence(looked_at=", ".join(dict.fromkeys(f"s3://{bucket}" for bucket, _, _ in accesses)))
-    wrong: dict[str, list[str]] = {}  # what is wrong -> where, and for whom
-    first: tuple[str, str] | None = None
-    for (bucket, identity, prefix), access in accesses.items():
-        for what, remedy in _wrong_with(access, needed, settings, evidence):
-            wrong.setdefault(what, []).append(f"{identity} at s3://{bucket}/{prefix}")
-            first = first or (bucket, remedy)
-    if first is not None:
-        bucket, remedy = first
-        evidence(bucket=bucket, permissions=_in_words(wrong))
-        evidence.remedy(remedy)
-    assert not wrong
-
-
-def _in_words(wrong: dict[str, list[str]]) -> str:
-    said = [f"{what} ({', '.join(dict.fromkeys(places))})" for what, places in wrong.items()]
-    more = len(said) - _SAID_IN_FULL
-    return "; ".join([*said[:_SAID_IN_FULL], *([f"and {more} more like these"] if more > 0 else [])])
-
-
-def _wrong_with(
-    access: BucketAccess | None, needed: set[str], settings: Settings, evidence: Evidence
-) -> Iterator[tuple[str, str]]:
+def _wrong_with(access: BucketAccess | None, needed: set[str], settings: Settings) -> Iterator[tuple[str, str]]:
     if access is None or not access.attempts:
         yield "it was not looked at", ""
         return
     for attempt in access.attempts:
         trouble = trouble_of(attempt, access, settings.aws)
-        if trouble is not None:
-            yield trouble.what, trouble.remedy
-        elif attempt.retries:
-            times = "once" if attempt.retries == 1 else f"{attempt.retries} times"
-            evidence.warn(f"{attempt.action} on {attempt.resource} was retried {times} before it held")
+        if trouble is None:
+            continue
+        if trouble.is_credentials and access.identity == "operator":
+            raise Blocked(trouble.what, by="aws-credentials", remedy=trouble.remedy)
+        yield trouble.what, trouble.remedy
     untried = needed - {attempt.action for attempt in access.attempts}
     if untried and all(attempt.ok for attempt in access.attempts):
         yield f"{', '.join(sorted(untried))} was not tried", ""
+
+
+def _remarks(access: BucketAccess | None, bucket: Bucket, settings: Settings) -> Iterator[str]:
+    """What somebody should look at although it works."""
+    region = bucket.region or settings.aws.region
+    for attempt in access.attempts if access else ():
+        if not attempt.ok:
+            continue
+        if attempt.retries:
+            retries = "1 retry" if attempt.retries == 1 else f"{attempt.retries} retries"
+            yield f"{attempt.action} needed {retries}"
+        if attempt.region and region and attempt.region != region:
+            yield f"the bucket is in {attempt.region}, not in {region}: every request is redirected"
+        if "denied" in attempt.message:  # only the gate wanted it, to see more: the pipeline can do without
+            yield f"{attempt.action}: {attempt.message}"
+
+
+def _in_words(wrong: Mapping[str, Sequence[str]]) -> str:
+    said = [f"{what} ({', '.join(dict.fromkeys(places))})" for what, places in wrong.items()]
+    more = len(said) - _SAID_IN_FULL
+    return "; ".join([*said[:_SAID_IN_FULL], *([f"and {more} more like these"] if more > 0 else [])])

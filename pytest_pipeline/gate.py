@@ -9,20 +9,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_pipeline.judgement import judge, with_problem
-from pytest_pipeline.outcome import Status
-from pytest_pipeline.readiness import Problem, Readiness
+from pytest_pipeline.outcome import Problem, Status
 from pytest_pipeline.recorder import outcome_of
-from pytest_pipeline.report import Report
 from pytest_pipeline.session import awake_by_option
 from pytest_pipeline.stage import Verdict
-from pytest_pipeline.target import effects_of, target_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
+    from pytest_pipeline.matrix import Planned
     from pytest_pipeline.outcome import Outcome
-    from pytest_pipeline.readiness import Planned
+    from pytest_pipeline.readiness import Readiness
     from pytest_pipeline.session import PipelineSession
 
 _LIFTED = (Verdict.BLOCKED, Verdict.ATTENTION, Verdict.NOTHING_JUDGED)
@@ -101,6 +98,11 @@ class Gate:
                 self._finish(session, planned)
 
     def _finish(self, session: pytest.Session, planned: tuple[Planned, ...]) -> None:
+        # Asleep, nothing is judged, and pytest does not wait for what judging needs.
+        from pytest_pipeline.judgement import with_problem  # noqa: PLC0415
+        from pytest_pipeline.report import Report  # noqa: PLC0415
+        from pytest_pipeline.target import effects_of, target_of  # noqa: PLC0415
+
         readiness = self._judge(planned)
         if session.exitstatus == pytest.ExitCode.OK and readiness.verdict in _LIFTED:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -130,6 +132,8 @@ class Gate:
         )
 
     def _judge(self, planned: tuple[Planned, ...]) -> Readiness:
+        from pytest_pipeline.judgement import judge  # noqa: PLC0415 - as above
+
         rows = {case.nodeid for case in planned}
         crashed = {nodeid: what for nodeid, _, what in self._failures if nodeid in rows}
         problems = [*self._problems]

@@ -12,9 +12,9 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from pytest_pipeline.catalogue import CATALOGUE, MATRIX
-from pytest_pipeline.matrix import RESERVED_CAUSES, Area, FailureMode, Severity
-from pytest_pipeline.outcome import Outcome, Status, worst
-from pytest_pipeline.readiness import AreaScore, Cause, Planned, Problem, Readiness, Row, shown
+from pytest_pipeline.matrix import RESERVED_CAUSES, Area, FailureMode, Planned, Severity
+from pytest_pipeline.outcome import Outcome, Problem, Status, worst
+from pytest_pipeline.readiness import AreaScore, Cause, Readiness, Row, shown
 from pytest_pipeline.stage import STAGES, Stage, Verdict
 
 if TYPE_CHECKING:

@@ -160,6 +160,16 @@ class FailureMode:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """One case of a row that pytest collected, and whether it was selected to run."""
+
+    nodeid: str
+    mode: FailureMode
+    host: str = ""
+    selected: bool = True
+
+
 def _check_template(row: str, column: str, template: str) -> None:
     try:
         parsed = list(string.Formatter().parse(template))

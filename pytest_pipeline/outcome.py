@@ -208,3 +208,13 @@ class Outcome:
                 "waiver": Waiver(**waiver) if waiver else None,
             }
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """What went wrong outside the rows: a collector, a plain test, a teardown, an interruption."""
+
+    kind: str
+    where: str
+    what: str
+    fix: str

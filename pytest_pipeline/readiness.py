@@ -1,4 +1,4 @@
-"""What a judgement is made of: planned cases, rows, areas, causes, problems, and the readiness of them all. Pure."""
+"""What a judgement comes to: rows, areas, causes, and the readiness of them all. Pure."""
 
 from __future__ import annotations
 
@@ -10,28 +10,8 @@ from pytest_pipeline.catalogue import Origin, origin_of
 
 if TYPE_CHECKING:
     from pytest_pipeline.matrix import Area, FailureMode, Severity
-    from pytest_pipeline.outcome import Outcome, Status
+    from pytest_pipeline.outcome import Outcome, Problem, Status
     from pytest_pipeline.stage import Stage, Verdict
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Planned:
-    """One case of a row that pytest collected, and whether it was selected to run."""
-
-    nodeid: str
-    mode: FailureMode
-    host: str = ""
-    selected: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
-    """What went wrong outside the rows: a collector, a plain test, a teardown, an interruption."""
-
-    kind: str
-    where: str
-    what: str
-    fix: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

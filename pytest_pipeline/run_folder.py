@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_pipeline.matrix import FailureMode
-from pytest_pipeline.readiness import Planned
+from pytest_pipeline.matrix import FailureMode, Planned
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -9,9 +9,9 @@ import pytest
 
 from pytest_pipeline.catalogue import CATALOGUE, MATRIX
 from pytest_pipeline.judgement import judge, with_problem
-from pytest_pipeline.matrix import FailureMode, Severity, failure_mode
-from pytest_pipeline.outcome import Outcome, Status
-from pytest_pipeline.readiness import Cause, Planned, Problem, Readiness, shown
+from pytest_pipeline.matrix import FailureMode, Planned, Severity, failure_mode
+from pytest_pipeline.outcome import Outcome, Problem, Status
+from pytest_pipeline.readiness import Cause, Readiness, shown
 from pytest_pipeline.stage import Verdict
 
 if TYPE_CHECKING:

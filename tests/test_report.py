@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
 from test_judgement import blocked, judged, outcome
 from test_screen import BROKEN, report
 
-from pytest_pipeline.outcome import Status
-from pytest_pipeline.readiness import Problem, Readiness
+from pytest_pipeline.outcome import Problem, Status
 from pytest_pipeline.report import Effect, Target
+
+if TYPE_CHECKING:
+    from pytest_pipeline.readiness import Readiness
 
 SCHEMA: dict[str, Any] = json.loads((Path(__file__).parents[1] / "docs" / "results.schema.json").read_text("utf-8"))
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from test_judgement import blocked, judged, outcome
 
 from pytest_pipeline.judgement import judge
-from pytest_pipeline.outcome import Outcome, Status, Waiver
-from pytest_pipeline.readiness import Problem, Readiness
+from pytest_pipeline.outcome import Outcome, Problem, Status, Waiver
 from pytest_pipeline.report import Effect, Instance, Report, Target, recommendation
 from pytest_pipeline.reports.screen import render
+
+if TYPE_CHECKING:
+    from pytest_pipeline.readiness import Readiness
 
 
 def report(readiness: Readiness, **more: Any) -> Report:

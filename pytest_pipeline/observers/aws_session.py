@@ -100,7 +100,7 @@ def asked_of(
         resource=resource,
         grant=grant,
         region=region or (session.region_name if session is not None else None) or aws.region or "",
-        profile=(session.profile_name if session is not None else None) or aws.profile or "default",
+        profile=(session.profile_name if session is not None else None) or aws.profile or _profile_chosen(aws),
         sources=" and ".join(files) or "the environment, ~/.aws, and container or instance metadata",
         credentials_file=str(aws.credentials_file or ""),
         config_file=str(aws.config_file or ""),
@@ -109,6 +109,12 @@ def asked_of(
         read_timeout_s=aws.read_timeout_s,
         attempts=aws.attempts,
     )
+
+
+def _profile_chosen(aws: Aws) -> str:
+    """Return the profile that would be used if a session could be made, where the settings name none."""
+    names = () if aws.credentials_file or aws.config_file else ("AWS_DEFAULT_PROFILE", "AWS_PROFILE")
+    return next((os.environ[name] for name in names if os.environ.get(name)), "default")
 
 
 def key_last4(credentials: Any) -> str:

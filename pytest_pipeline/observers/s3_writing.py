@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pytest_pipeline.observers.s3_conversation import Conversation
     from pytest_pipeline.settings import Bucket
 
+OBJECT = "s3 object"
+UPLOAD = "s3 multipart upload"
 GATE_KEY = ".pipeline-gate/write-test"
 _MARK = b"pytest-pipeline write test "
 _ENOUGH_BYTES = 4096  # far more than is written
@@ -28,7 +30,7 @@ def write(talk: Conversation, *, bucket: Bucket, nonce: str, journal: Journal) -
     """Try everything the pipeline does when it writes, at the bucket's `probe_key`."""
     key = bucket.probe_key or GATE_KEY
     body = _MARK + nonce.encode() + b"\n"
-    made = Effect(what="s3 object", where=f"s3://{bucket.name}/{key}")
+    made = Effect(what=OBJECT, where=f"s3://{bucket.name}/{key}")
     journal(made)
     tag = talk.ask("s3:PutObject", lambda: _put(talk, bucket, key, body), key=key)
     if tag is None:
@@ -39,7 +41,7 @@ def write(talk: Conversation, *, bucket: Bucket, nonce: str, journal: Journal) -
     if not _reads(bucket, key):
         talk.make_light_of_denial("not read back")
     try_multipart(talk, bucket=bucket, key=key, journal=journal)
-    if talk.is_hopeless or not _may_delete(bucket):
+    if talk.is_hopeless or not may_delete(bucket):
         return
     if talk.ask("s3:DeleteObject", lambda: _delete(talk, key), key=key) is not None:
         journal(_gone(made))
@@ -47,7 +49,7 @@ def write(talk: Conversation, *, bucket: Bucket, nonce: str, journal: Journal) -
 
 def try_multipart(talk: Conversation, *, bucket: Bucket, key: str, journal: Journal) -> None:
     """Begin a multipart upload, which takes s3:PutObject, and abort it: no object is made."""
-    made = Effect(what="s3 multipart upload", where=f"s3://{bucket.name}/{key}")
+    made = Effect(what=UPLOAD, where=f"s3://{bucket.name}/{key}")
     journal(made)
     upload = talk.ask(
         "s3:PutObject", lambda: _begin_multipart(talk, bucket, key), key=key, note="CreateMultipartUpload: "
@@ -106,7 +108,8 @@ def _reads(bucket: Bucket, key: str) -> bool:
     return "s3:GetObject" in bucket.actions or any(key.startswith(prefix) for prefix in bucket.read)
 
 
-def _may_delete(bucket: Bucket) -> bool:
+def may_delete(bucket: Bucket) -> bool:
+    """Whether the pipeline itself deletes in the bucket, and so the gate may."""
     return not {"s3:DeleteObject", "s3:*", "*"}.isdisjoint(bucket.actions)
 
 

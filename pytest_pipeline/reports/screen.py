@@ -116,16 +116,18 @@ def say(row: Row) -> str:
 
 
 def _points(readiness: Readiness) -> Iterator[str]:
-    unjudged = shown(readiness.not_judged_points)
-    rest = f" - {unjudged} points not judged" if readiness.not_judged_points else ""
-    scored = [area for area in readiness.areas if not area.left_out]
+    unjudged = f"{shown(readiness.not_judged_points)} points not judged"
+    rest = f" - {unjudged}" if readiness.not_judged_points else ""
+    scored = [area for area in readiness.areas if area.possible]
     for area in readiness.areas:
         if area.left_out:
             yield f"{area.area.value} left out: {area.left_out}"
-        else:
+        elif area.possible:
             yield f"{area.area.value} {_of(area)}{rest if len(scored) == 1 else ''}"
     if len(scored) > 1:
         yield f"Score {shown(readiness.earned)}/{shown(readiness.possible)}{_interval(readiness)}{rest}"
+    elif not scored:
+        yield unjudged
 
 
 def _of(area: AreaScore) -> str:

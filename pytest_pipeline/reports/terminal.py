@@ -5,8 +5,6 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from pytest_pipeline.reports.screen import render
-
 if TYPE_CHECKING:
     import pytest
 
@@ -21,6 +19,8 @@ class TerminalReport:
 
     def pytest_pipeline_verdict(self, report: Report) -> None:
         """Write the last lines of the run."""
+        from pytest_pipeline.reports.screen import render  # noqa: PLC0415 - asleep, nothing is rendered
+
         reporter = self._config.pluginmanager.get_plugin("terminalreporter")
         stream = sys.stderr if reporter is None else reporter._tw._file  # noqa: SLF001 - pytest has no public way
         plain = not (getattr(stream, "encoding", None) or "").lower().startswith("utf")
