@@ -104,9 +104,9 @@ def free_for(volume: Volume, disk: Disk) -> Free:
     required_gb = _tenths(max(0, disk.free_gb * _GB - reusable_bytes), up=True)
     free_bytes, inodes = volume.free_bytes, volume.free_inodes
     if inodes is not None and inodes < disk.inodes:
-        # Not one more file can be made, however many bytes are free.
-        why = f"{inodes} inodes left at {volume.path}, need {disk.inodes} (df -i); bytes alone: {_tenths(free_bytes)}GB"
-        return Free(gb=0.0 if inodes == 0 else _tenths(free_bytes), required_gb=required_gb, enough=False, why=why)
+        # What cannot be put into files is not free, however many bytes there are.
+        why = f"{inodes} inodes left at {volume.path}, need {disk.inodes} (df -i); {_tenths(free_bytes)}GB of blocks"
+        return Free(gb=0.0, required_gb=required_gb, enough=False, why=why)
     quota = volume.quota.or_none
     why = f"at {volume.path}"
     if quota is not None and quota.bytes_limit and free_bytes < volume.space.value.available_bytes:

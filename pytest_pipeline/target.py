@@ -15,7 +15,7 @@ def target_of(session: PipelineSession) -> Target:
     settings = session.settings_or_none
     if settings is None:
         return Target()
-    from pytest_pipeline.observers.world import IDENTITY, INSTANCES  # noqa: PLC0415 - see PipelineSession
+    from pytest_pipeline.observers.names import IDENTITY, INSTANCES  # noqa: PLC0415 - see PipelineSession
 
     identity = session.world.observations.stored(IDENTITY)
     who = identity.or_none if identity else None

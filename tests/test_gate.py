@@ -15,7 +15,7 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Runner
+    from runner import Runner
 
 ONE_ROW = """
 @row("my-row")

@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from conftest import Runner
+    from runner import Runner
 
 ROWS = """
 @row("right-row")

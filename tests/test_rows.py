@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from conftest import Runner
+    from runner import Runner
 
 
 def test_a_row_that_is_right_passes(pipeline: Runner) -> None:
@@ -303,10 +303,8 @@ def test_other(): pass
     assert result.rows["my-row"]["why"] == "a single GPU has no NVLink"
 
 
-def test_a_killed_worker_leaves_its_row_not_run(pytester: pytest.Pytester) -> None:
-    from conftest import Runner as Run  # noqa: PLC0415
-
-    result = Run(pytester, ("-n2",)).run("""
+def test_a_killed_worker_leaves_its_row_not_run(two_processes: Runner) -> None:
+    result = two_processes.run("""
 import os
 @row("my-row")
 def test_it():
@@ -433,17 +431,18 @@ def test_other(): pass
     assert (result.verdict, result.ret) == ("PARTIAL", 0)
 
 
-def test_groups_of_workers_change_nothing(pytester: pytest.Pytester) -> None:
-    from conftest import Runner as Run  # noqa: PLC0415
-
-    result = Run(pytester, ("-n2", "--dist=loadgroup")).run("""
+def test_groups_of_workers_change_nothing(two_processes: Runner) -> None:
+    result = two_processes.run(
+        """
 @pytest.mark.xdist_group("a")
 @row("my-row")
 def test_it(): pass
 @pytest.mark.xdist_group("b")
 @row("other-row")
 def test_other(): assert 0
-""")
+""",
+        "--dist=loadgroup",
+    )
 
     assert result.statuses == {"my-row": "passed", "other-row": "failed"}
 

@@ -50,8 +50,9 @@ class OpensshConnection:
             raise CommandTimedOut(timeout_s=timeout_s, stdout=finished.stdout, stderr=finished.stderr)
         if finished.exit_status == _SSH_FAILED and not self._is_alive():
             raise troubles.dropped(self._login.address, self._login.port, f"while a command ran: {command[:60]}")
-        if finished.exit_status == _SSH_FAILED and b"mux_client_request_session" in finished.stderr:
-            raise troubles.busy(self._login.address, self._login.port, last_words(finished.stderr.decode("latin-1")))
+        refused = re.search(rb"mux_client_request_session: (?:session request failed: )?([^\r\n]*)", finished.stderr)
+        if finished.exit_status == _SSH_FAILED and refused:
+            raise troubles.busy(self._login.address, self._login.port, refused[1].decode("latin-1"))
         return finished
 
     def close(self) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_pipeline.observers.names import BUCKETS_READ, BUCKETS_WRITTEN, IDENTITY, INSTANCES
 from pytest_pipeline.observers.observation import Facts
-from pytest_pipeline.observers.world import BUCKETS_READ, BUCKETS_WRITTEN, IDENTITY, INSTANCES
 
 if TYPE_CHECKING:
     from pytest_pipeline.observers.identity import Identity

@@ -2,39 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_pipeline.connections.connection import CommandTimedOut, ConnectionFailed, Finished, OutputTooLong
-from pytest_pipeline.observers.effects import Effect
-from pytest_pipeline.observers.host import look_at_host, write_from_host
-from pytest_pipeline.observers.host_access import NoWay, SshSession, address_of, blame, session_of
-from pytest_pipeline.observers.host_readings import BucketAccess as HostBucketAccess
-from pytest_pipeline.observers.host_readings import HostReadings
-from pytest_pipeline.observers.host_request import BucketRequest, HostRequest, S3Request, VolumeRequest
-from pytest_pipeline.observers.observation import Facts, Nothing, Observation
-from pytest_pipeline.observers.s3_attempt import BucketAccess
+from pytest_pipeline.observers.host_access import address_of, blame
+from pytest_pipeline.observers.host_look import instance_in, no_way_of
+from pytest_pipeline.observers.names import facts_name, writes_name
+from pytest_pipeline.observers.observation import Facts, Nothing
 from pytest_pipeline.outcome import Blocked, Reading
 
 if TYPE_CHECKING:
     import fabric
 
-    from pytest_pipeline.observers.effects import Journal
-    from pytest_pipeline.observers.host_access import HostAccess
+    from pytest_pipeline.connections.connection import Opened
+    from pytest_pipeline.observers.host_access import HostAccess, SshSession
+    from pytest_pipeline.observers.host_look import HostSeen
+    from pytest_pipeline.observers.host_readings import HostReadings
     from pytest_pipeline.observers.instance_readings import InstanceReadings
     from pytest_pipeline.observers.observation import Observations
+    from pytest_pipeline.observers.s3_attempt import BucketAccess
     from pytest_pipeline.settings import Settings
-
-INSTANCES = "instances"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HostSeen:
-    """One look at a host: the session, or why there is none, and what was read through it."""
-
-    session: Reading[SshSession]
-    no_way: NoWay | None = None
-    readings: HostReadings | None = None
 
 
 class GpuHost:
@@ -74,15 +61,15 @@ class GpuHost:
     @property
     def buckets_read(self) -> tuple[BucketAccess, ...]:
         """What the host can read of S3 with its own credentials. Raises Blocked."""
-        return tuple(_told_of(access) for access in self.readings.s3_reads.value)
+        return self.readings.s3_reads.value
 
     @property
     def buckets_written(self) -> tuple[BucketAccess, ...]:
         """What the host can write, likewise. Reading this writes: see `observers.host`."""
-        answer: Reading[tuple[HostBucketAccess, ...]] = self._observations.reading(writes_name(self.id))
+        answer: Reading[tuple[BucketAccess, ...]] = self._observations.reading(writes_name(self.id))
         if answer.by == "ssh-access":
             self.session.value  # noqa: B018 - raises the root, with what EC2 knows of it
-        return tuple(_told_of(access) for access in answer.value)
+        return answer.value
 
     def run(self, command: str, *, stdin: bytes = b"", timeout_s: float | None = None) -> Finished:
         """Run a command in the user's shell on the host.
@@ -129,7 +116,7 @@ class GpuHost:
     def _instance(self) -> Reading[InstanceReadings]:
         return instance_in(self._observations, self.id)
 
-    def _open(self) -> Any:
+    def _open(self) -> Opened:
         address = address_of(
             self._settings.host,
             self._instance if not self._settings.host.address else Reading.missing("", by="settings"),
@@ -137,151 +124,8 @@ class GpuHost:
         try:
             return self._access.open(address.value)
         except ConnectionFailed as failure:
-            blamed = blame(_no_way(failure), self._settings.host, self._instance.or_none)
+            blamed = blame(no_way_of(failure), self._settings.host, self._instance.or_none)
             raise Blocked(blamed.reason, by=blamed.by, remedy=blamed.remedy) from None
-
-
-def facts_name(instance_id: str) -> str:
-    """Return the name of the observation of a host."""
-    return f"host {instance_id}".rstrip()
-
-
-def writes_name(instance_id: str) -> str:
-    """Return the name of the observation that writes from a host."""
-    return f"host-writes {instance_id}".rstrip()
-
-
-def instance_in(observations: Observations, instance_id: str) -> Reading[InstanceReadings]:
-    """Return what EC2 says of an instance of the settings, or why it says nothing."""
-    if not instance_id:
-        return Reading.missing("host.instance_ids (or --instance-id)", by="settings")
-    seen = observations.reading(INSTANCES)
-    return Reading.of(seen.value[instance_id]) if seen.is_known else seen.hand_on()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HostLook:
-    """How one host is looked at: its facts in one round trip, and what it writes in a second one."""
-
-    instance_id: str
-    settings: Settings
-    way: HostAccess
-    journal: Journal
-
-    def observations(self) -> tuple[Observation[Any], Observation[Any]]:
-        """Return the two observations."""
-        host = self.settings.host
-        deadline_s = host.connect_timeout_s * 2 + host.command_timeout_s
-        needs = (INSTANCES,) if self._asks_ec2 else ()
-        facts: Observation[Any] = Observation(
-            name=facts_name(self.instance_id),
-            owner="ssh-access",
-            answers=HostSeen,
-            look=self._look,
-            deadline_s=deadline_s,
-            needs=needs,
-        )
-        writes: Observation[Any] = Observation(
-            name=writes_name(self.instance_id),
-            owner="s3-write",
-            answers=tuple[HostBucketAccess, ...],
-            look=self._write,
-            deadline_s=deadline_s,
-            needs=needs,
-            effects=True,
-        )
-        return facts, writes
-
-    @property
-    def _asks_ec2(self) -> bool:
-        host = self.settings.host
-        return host.connection != "local" and not host.address and bool(self.instance_id)
-
-    def _look(self, observations: Observations) -> HostSeen | Reading[Any]:
-        address = self._address(observations)
-        if not address.is_known:
-            return address.hand_on()
-        try:
-            opened = self.way.open(address.value)
-        except ConnectionFailed as failure:
-            return HostSeen(session=Reading.missing(failure.message, by="ssh-access"), no_way=_no_way(failure))
-        readings = look_at_host(opened, request_of(self.settings), self.settings.host.command_timeout_s)
-        return HostSeen(session=Reading.of(session_of(opened)), readings=readings)
-
-    def _write(self, observations: Observations) -> Reading[Any]:
-        address, request = self._address(observations), s3_request_of(self.settings)
-        if not address.is_known:
-            return address.hand_on()
-        if request is None:
-            return Reading.of(())
-        try:
-            opened = self.way.open(address.value)
-        except ConnectionFailed as failure:
-            return Reading.missing(failure.message, by="ssh-access", remedy=failure.remedy)
-        for bucket in request.buckets:  # the host cannot tell us on its way; what it says afterwards replaces this
-            self.journal(_object(bucket.name, bucket.written_key))
-        written = write_from_host(opened, request, self.settings.host.command_timeout_s)
-        if written.is_known:
-            left = {(access.bucket, access.left) for access in written.value if access.left}
-            for bucket in request.buckets:
-                place = (bucket.name, bucket.written_key)
-                self.journal(_object(*place, removed=place not in left))
-        return written
-
-    def _address(self, observations: Observations) -> Reading[str]:
-        if self._asks_ec2:
-            return address_of(self.settings.host, instance_in(observations, self.instance_id))
-        return address_of(self.settings.host, Reading.missing("", by="settings"))
-
-
-def request_of(settings: Settings) -> HostRequest:
-    """Return all that one round trip is to bring for these settings."""
-    return HostRequest(
-        volumes=tuple(
-            VolumeRequest(path=path, reuse=tuple(disk.reuse)) for path, disk in settings.requirements.disk.items()
-        ),
-        s3=s3_request_of(settings),
-        metadata=settings.host.kind == "ec2" and settings.world == "target",
-    )
-
-
-def s3_request_of(settings: Settings) -> S3Request | None:
-    """Return what the host is to try in S3, None where no bucket is the host's."""
-    buckets = [bucket for bucket in settings.aws.buckets if "host" in bucket.from_]
-    if not buckets:
-        return None
-    return S3Request(
-        buckets=tuple(
-            BucketRequest(
-                name=bucket.name,
-                region=bucket.region or settings.aws.region or "",
-                read=tuple(bucket.read),
-                write=tuple(bucket.write),
-                actions=tuple(bucket.actions),
-                probe_key=bucket.probe_key or "",
-                request_payer=bucket.request_payer,
-                kms_key=bucket.kms_key or "",
-            )
-            for bucket in buckets
-        ),
-        endpoint_url=settings.aws.endpoint_url or "",
-        region=settings.aws.region or "",
-        network_credentials=settings.world == "target",
-        timeout_s=settings.aws.read_timeout_s,
-        attempts=settings.aws.attempts,
-    )
-
-
-def _told_of(access: HostBucketAccess) -> BucketAccess:
-    return BucketAccess(bucket=access.bucket, identity="host", prefix=access.prefix, attempts=access.attempts)
-
-
-def _object(bucket: str, key: str, *, removed: bool = False) -> Effect:
-    return Effect(what="s3 object", where=f"s3://{bucket}/{key}", removed=removed)
-
-
-def _no_way(failure: ConnectionFailed) -> NoWay:
-    return NoWay(kind=failure.kind, message=failure.message, remedy=failure.remedy)
 
 
 def _all(why: Reading[Any]) -> HostReadings:

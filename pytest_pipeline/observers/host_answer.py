@@ -134,13 +134,13 @@ def _version(facts: dict[str, Any]) -> Reading[str]:
 
 
 def _clock(facts: dict[str, Any], printed: Printed) -> Reading[float]:
-    """Bound the offset from both sides: the host looked after we sent and before we heard."""
+    """Return the least offset that explains what was seen: the host looked after we sent and before we heard."""
     try:
         latest = number(facts, "clock_start") - printed.sent_at
         earliest = number(facts, "clock_end") - printed.got_at
     except Unreadable as error:
         return Reading.missing(f"the host did not say what time it has: {error}", by=_CONNECTION)
-    return Reading.of((latest + earliest) / 2)
+    return Reading.of(earliest if earliest > 0 else min(latest, 0.0))
 
 
 def _probes(value: object) -> dict[str, Any]:

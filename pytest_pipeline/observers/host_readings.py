@@ -183,7 +183,10 @@ class InstanceDocument:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostReadings:
-    """All that one round trip brought. `clock_offset_s` is positive where the host's clock is ahead of ours."""
+    """All that one round trip brought.
+
+    `clock_offset_s` is by how much the host's clock is ahead of ours at least; 0 where none need be assumed.
+    """
 
     shell: Reading[bool]
     python_version: Reading[str]

@@ -67,7 +67,11 @@ def see_identity(aws: Aws) -> Identity | AwsTrouble:
         answer = client(session, "sts", aws).get_caller_identity()
     except AWS_ERRORS as error:
         return classify(error, asked_of(aws, _ACTION, session=session))
-    seen = _identity_in(answer, session, datetime.now(UTC))
+    except KeyError as missing:  # botocore found markup, a portal's page, and no element of STS's in it
+        if missing.args != ("GetCallerIdentityResult",):
+            raise
+        answer = {}
+    seen = _identity_in(answer, session, datetime.now(UTC)) if answer else None
     return seen or trouble_in("WrongAnswer", "no account and ARN in it", 200, asked_of(aws, _ACTION, session=session))
 
 

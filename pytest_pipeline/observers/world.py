@@ -1,7 +1,4 @@
-"""The observations of a run: what is looked at, in which order, with which deadline.
-
-Names of observations are keys of the run's folder, the same in all its processes.
-"""
+"""The observations of a run: what is looked at, in which order, with which deadline."""
 
 from __future__ import annotations
 
@@ -9,11 +6,13 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from pytest_pipeline.observers.buckets import read_buckets, write_buckets
-from pytest_pipeline.observers.gpu_host import INSTANCES, GpuHost, HostLook, facts_name
+from pytest_pipeline.observers.gpu_host import GpuHost
 from pytest_pipeline.observers.host_access import HostAccess
+from pytest_pipeline.observers.host_look import HostLook
 from pytest_pipeline.observers.identity import Identity, look_at_identity
 from pytest_pipeline.observers.instances import InstancesReadings, look_at_instances
 from pytest_pipeline.observers.journal import journal_in
+from pytest_pipeline.observers.names import BUCKETS_READ, BUCKETS_WRITTEN, IDENTITY, INSTANCES, facts_name
 from pytest_pipeline.observers.observation import Observation, Observations
 from pytest_pipeline.observers.s3_attempt import BucketAccess
 from pytest_pipeline.outcome import Reading
@@ -24,10 +23,6 @@ if TYPE_CHECKING:
 
     from pytest_pipeline.observers.effects import Journal
     from pytest_pipeline.settings import Aws, Settings
-
-IDENTITY = "identity"
-BUCKETS_READ = "buckets-read"
-BUCKETS_WRITTEN = "buckets-written"
 
 _IDENTITY_S = 13.0
 _INSTANCES_S = 20.0

@@ -9,7 +9,14 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from pytest_pipeline.sandbox.aws_front import Front, Tenancy
-from pytest_pipeline.sandbox.aws_seed import forget, seed_bucket, seed_instances, seed_role_session, seed_user
+from pytest_pipeline.sandbox.aws_seed import (
+    forget,
+    limit_regions,
+    seed_bucket,
+    seed_instances,
+    seed_role_session,
+    seed_user,
+)
 
 if TYPE_CHECKING:
     from pytest_pipeline.sandbox.aws_identity import Identity
@@ -70,6 +77,7 @@ class AwsServer:
         import moto.ec2.responses  # noqa: F401, PLC0415  # this is the slow import
         from moto.ec2.models import ec2_backends  # noqa: PLC0415  # likewise
 
+        limit_regions()
         ec2_backends["999999999999"]["us-east-1"].describe_instance_types(["g5.2xlarge"])
         self._ec2_ready.set()
 

@@ -78,10 +78,9 @@ class Front:
         tenancy = self._tenancies.get(call.access_key or call.headers.get(aws_sso.TOKEN_HEADER, ""))
         try:
             answer = self._answer(call, tenancy, environ)
-        except NoAnswer:
-            _wait_for_the_end(environ["werkzeug.socket"], tenancy)
-            raise ConnectionResetError from None
-        except Cut:
+        except (NoAnswer, Cut) as end:
+            if isinstance(end, NoAnswer):
+                _wait_for_the_end(environ["werkzeug.socket"], tenancy)
             _reset(environ["werkzeug.socket"])
             raise ConnectionResetError from None
         if call.method != "HEAD":
@@ -183,8 +182,8 @@ def _wait_for_the_end(connection: socket.socket, tenancy: Tenancy | None) -> Non
     """Wait until the client gave up, or its tenant is gone."""
     gone = tenancy.gone if tenancy else threading.Event()
     with contextlib.suppress(OSError):
-        while not gone.is_set():
-            if select.select([connection], [], [], _POLL_S)[0] and not connection.recv(1, socket.MSG_PEEK):
+        while not gone.wait(_POLL_S):
+            if select.select([connection], [], [], 0)[0] and not connection.recv(1, socket.MSG_PEEK):
                 return
 
 

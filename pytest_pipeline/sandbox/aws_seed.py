@@ -24,6 +24,23 @@ _ANYTHING = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow
 """moto checks keys and signatures; what an identity may do is decided in `aws_identity`."""
 
 _STATE_CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
+_DEFAULT_REGIONS = frozenset(
+    f"{area}-{number}"
+    for area, count in (
+        ("ap-northeast", 3),
+        ("ap-south", 1),
+        ("ap-southeast", 2),
+        ("ca-central", 1),
+        ("eu-central", 1),
+        ("eu-north", 1),
+        ("eu-west", 3),
+        ("sa-east", 1),
+        ("us-east", 2),
+        ("us-west", 2),
+    )
+    for number in range(1, count + 1)
+)
+"""Those that need no opting in ("Enable or disable AWS Regions in your account", AWS Account Management)."""
 _AMI = "ami-0f0e0d0c0b0a09080"
 _one_at_a_time = threading.Lock()  # moto's backends are made on first use, and know no locks
 
@@ -86,6 +103,14 @@ def seed_bucket(account: str, plan: BucketPlan) -> None:
             s3.put_bucket_versioning(plan.name, "Enabled")
         for key, body in plan.objects.items():
             s3.put_object(plan.name, key, body, disable_notification=True)
+
+
+def limit_regions() -> None:
+    """Let accounts see the regions they have by default: moto lists every region there is, China's included."""
+    from moto.ec2.models.availability_zones_and_regions import RegionsAndZonesBackend  # noqa: PLC0415  # as above
+
+    kept = [region for region in RegionsAndZonesBackend.regions if region.name in _DEFAULT_REGIONS]
+    RegionsAndZonesBackend.regions[:] = kept
 
 
 def seed_instances(account: str, plans: Sequence[InstancePlan]) -> None:

@@ -57,8 +57,10 @@ class SandboxChild:
         """The process id of the running sandbox."""
         return self._running().pid
 
-    def start(self, folder: Path) -> None:
-        """Start the sandbox, which keeps its files below `folder`. Blocks until it is ready (about 0.3 s).
+    def start(self, folder: Path, *, namespaces: bool = True) -> None:
+        """Start the sandbox, which keeps its files below `folder`. Blocks until it is ready (about 0.2 s).
+
+        Without `namespaces` its hosts have no mounts of their own, as on a machine that forbids them.
 
         Call it from the main thread: the kernel ends the sandbox when the *thread* that started it ends. Raises
         SandboxError where the extra is not installed, or the process does not come up.
@@ -82,6 +84,7 @@ class SandboxChild:
                 str(folder),
                 "--parent",
                 str(os.getpid()),
+                *(() if namespaces else ("--no-namespaces",)),
             ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -75,7 +75,7 @@ def _unfilled(report: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _said(row: Mapping[str, Any]) -> str:
-    return row["diagnostic"] or row["why"] or row["summary"]
+    return str(row["diagnostic"] or row["why"] or row["summary"])
 
 
 def _detection(name: str, row: str, said: str, report: Mapping[str, Any], wrong: list[str]) -> Detection:

@@ -119,7 +119,7 @@ S3_WRITE_FAULTS = (
         id="s3-mpu-deny",
         row=ROW,
         kind="subtle",
-        words="multipart",
+        words="CreateMultipartUpload",
         summary="small objects may be written, and no multipart upload begun: no checkpoint will arrive",
         inject=_multipart_deny,
     ),

@@ -59,7 +59,7 @@ def _not_writable(plan: TenantPlan) -> Tally:
 
 
 def _detached(plan: TenantPlan) -> Tally:
-    plan.mounts.clear()
+    _ = plan.volume
     plan.instance.data_volume_gib = None
     return plan.rule("ec2:DescribeInstances ec2:DescribeVolumes")
 
@@ -76,7 +76,7 @@ def _fstab_elsewhere(plan: TenantPlan) -> Tally:
 
 
 def _low(plan: TenantPlan) -> Tally:
-    plan.volume.fill_mib = 60
+    plan.volume.fill_mib = 400
     return plan.host.commands
 
 
@@ -158,9 +158,9 @@ VOLUME_FAULTS = (
     Fault(
         id="ebs-detached",
         row=VOLUME_ROW,
-        kind="gross",
+        kind="subtle",
         words="attached",
-        summary="EC2 has no data volume attached, and nothing is mounted",
+        summary="something is mounted, and EC2 has no data volume attached to the instance",
         inject=_detached,
     ),
     Fault(

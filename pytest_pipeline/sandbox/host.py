@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pytest_pipeline.sandbox.host_commands import Commands
 from pytest_pipeline.sandbox.host_door import HostDoor
-from pytest_pipeline.sandbox.host_namespace import Namespace, why_not
+from pytest_pipeline.sandbox.host_namespace import Namespace
 
 if TYPE_CHECKING:
     import socket
@@ -23,12 +23,17 @@ _SYSTEM_PATH = ("/usr/local/bin", "/usr/bin", "/bin")
 
 
 class Host:
-    """Made in any thread; `open` and `close` belong to the event loop that serves it."""
+    """Made in any thread; `open` and `close` belong to the event loop that serves it.
 
-    def __init__(self, plan: HostPlan, *, folder: Path, home: Path, sockets: list[socket.socket]) -> None:
+    Without `namespaces` it has no file systems of its own: its commands see this machine's.
+    """
+
+    def __init__(
+        self, plan: HostPlan, *, folder: Path, home: Path, sockets: list[socket.socket], namespaces: bool
+    ) -> None:
         self._plan = plan
         self._home = home
-        self._namespace = None if why_not() else Namespace(plan, folder=folder, home=home)
+        self._namespace = Namespace(plan, folder=folder, home=home) if namespaces else None
         programs = folder / "bin"
         _install(plan, programs)
         path = [str(programs), *(_SYSTEM_PATH if plan.python else ())]
@@ -43,13 +48,13 @@ class Host:
             "LIBMOUNT_FSTAB": str(folder / "etc" / "fstab"),  # for where /etc/fstab cannot be covered
         }
         self._door = HostDoor(plan, sockets)
-        self._commands = Commands(plan, prepare=self._on_host, environment=environment)
+        self._commands = Commands(plan, prepare=self._on_host, home=home, environment=environment)
 
     def _on_host(self, command: list[str]) -> list[str]:
         if self._namespace:
             return self._namespace.argv(command, home=self._home)
         leash = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
-        return [*leash, "env", f"--chdir={self._home}", *command]
+        return [*leash, *command]
 
     async def open(self, *, host_key: asyncssh.SSHKey, authorized: asyncssh.SSHKey) -> None:
         """Let clients in."""

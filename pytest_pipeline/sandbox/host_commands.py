@@ -13,6 +13,7 @@ import asyncssh
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from pytest_pipeline.sandbox.plan import HostPlan
 
@@ -24,9 +25,10 @@ _CHUNK = 65536
 class Commands:
     """Runs what clients ask for. `prepare` turns a command's argv into one that runs it on the host."""
 
-    def __init__(self, plan: HostPlan, *, prepare: Prepare, environment: Mapping[str, str]) -> None:
+    def __init__(self, plan: HostPlan, *, prepare: Prepare, home: Path, environment: Mapping[str, str]) -> None:
         self._plan = plan
         self._prepare = prepare
+        self._home = home
         self._environment = environment
         self._running: set[int] = set()
 
@@ -71,6 +73,7 @@ class Commands:
                 "SSH_CLIENT": f"{client} {client_port} {port}",
                 "SSH_CONNECTION": f"{client} {client_port} 127.0.0.1 {port}",
             },
+            cwd=self._home,
             start_new_session=True,
         )
         theirs.close()

@@ -8,8 +8,6 @@ pipe that its first process reads.
 
 from __future__ import annotations
 
-import functools
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -22,19 +20,13 @@ if TYPE_CHECKING:
 
     from pytest_pipeline.sandbox.plan import HostPlan
 
-FORBID_VARIABLE = "PYTEST_PIPELINE_SANDBOX_NAMESPACES"
-"""Set to `off`, the sandbox does without namespaces, as it must where the machine forbids them."""
-
 _UNSHARE = ("unshare", "-Urm", "--pid", "--fork", "--kill-child")
 _UID = 1000
 _START_S = 20.0
 
 
-@functools.cache
 def why_not() -> str:
     """Return why this machine has no namespaces for us, or "" where it has."""
-    if os.environ.get(FORBID_VARIABLE) == "off":
-        return f"{FORBID_VARIABLE} is off"
     if not shutil.which("unshare") or not shutil.which("nsenter"):
         return "unshare and nsenter (util-linux) are not installed"
     if not Path(MNT).is_dir():

@@ -74,7 +74,7 @@ class MountPlan:
 
     path: str
     source: str = "tmpfs"  # what the kernel shows as its device
-    size_mib: int = 64
+    size_mib: int = 512
     inodes: int | None = None
     mode: int = 0o755
     read_only: bool = False

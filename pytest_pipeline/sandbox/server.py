@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from pytest_pipeline.sandbox.aws import AwsServer
+from pytest_pipeline.sandbox.host_namespace import why_not
 from pytest_pipeline.sandbox.lifeline import die_with_parent
 from pytest_pipeline.sandbox.plan import UnavailableError
 from pytest_pipeline.sandbox.slack import SlackReceiver
@@ -42,9 +43,10 @@ class RequestError(Exception):
 class Sandbox:
     """All tenants, and the servers they share."""
 
-    def __init__(self, folder: Path, aws: AwsServer) -> None:
+    def __init__(self, folder: Path, aws: AwsServer, *, namespaces: bool) -> None:
         self._folder = folder
         self._aws = aws
+        self._namespaces = namespaces
         self._tenants: dict[str, Tenant] = {}
         self._opened = 0
         self._loop = asyncio.new_event_loop()
@@ -77,6 +79,7 @@ class Sandbox:
                 aws=self._aws,
                 loop=self._loop,
                 variant=_known(variant, VARIANTS, "variant").inject if variant is not None else None,
+                namespaces=self._namespaces,
                 faults={name: _known(name, FAULTS, "fault").inject for name in faults},
             )
         except UnavailableError as error:
@@ -141,6 +144,7 @@ def main() -> NoReturn:
     parser = argparse.ArgumentParser(prog="python -m pytest_pipeline.sandbox.server")
     parser.add_argument("--folder", type=Path, required=True, help="where the sandbox makes its own folder")
     parser.add_argument("--parent", type=int, required=True, help="the process id that it must not outlive")
+    parser.add_argument("--no-namespaces", action="store_true", help="do as on a machine that forbids them")
     options = parser.parse_args()
     die_with_parent(options.parent)
     say = _take_stdout()
@@ -148,7 +152,7 @@ def main() -> NoReturn:
     aws, slack = AwsServer(), SlackReceiver()
     slack.start()
     say({"ready": True, "aws": aws.url, "slack": slack.url, "pid": os.getpid(), "folder": str(folder)})
-    sandbox = Sandbox(folder, aws)
+    sandbox = Sandbox(folder, aws, namespaces=not options.no_namespaces and not why_not())
     requests: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(requests, sandbox, folder), name="requests", daemon=True).start()
     aws.start()

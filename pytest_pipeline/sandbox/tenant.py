@@ -15,7 +15,6 @@ import asyncssh
 from pytest_pipeline.sandbox.aws_identity import Statement
 from pytest_pipeline.sandbox.host import Host
 from pytest_pipeline.sandbox.host_door import bind
-from pytest_pipeline.sandbox.host_namespace import why_not
 from pytest_pipeline.sandbox.plan import (
     CACHE_BUCKET,
     POLICY_BUCKET,
@@ -66,6 +65,7 @@ def open_tenant(
     loop: asyncio.AbstractEventLoop,
     variant: Inject | None,
     faults: dict[str, Inject],
+    namespaces: bool,
 ) -> Tenant:
     """Build a tenant: the healthy plan, edited by a variant and by these faults (id to what each does), made real.
 
@@ -77,6 +77,8 @@ def open_tenant(
         first = end.enter_context(bind("127.0.0.1"))
         host_key, client_key = (asyncssh.generate_private_key("ssh-ed25519") for _ in range(2))
         plan = _healthy(number, folder=folder, aws=aws, port=first.getsockname()[1], client_key=client_key)
+        if not namespaces:
+            _do_without_volume(plan)
         end.callback(aws.forget, plan.account)
         public = host_key.export_public_key("openssh").decode().strip()
         plan.files["ssh/known_hosts"] = FileSpec(text=known_hosts_text(plan, public))
@@ -94,7 +96,7 @@ def open_tenant(
         for path in plan.pipes:
             end.callback(os.close, _hold(path))
         end.callback(aws.close, aws.open(plan))
-        host = Host(plan.host, folder=folder, home=folder / "home", sockets=sockets)
+        host = Host(plan.host, folder=folder, home=folder / "home", sockets=sockets, namespaces=namespaces)
         end.callback(lambda: asyncio.run_coroutine_threadsafe(host.close(), loop).result(_PATIENCE_S))
         opened = asyncio.run_coroutine_threadsafe(host.open(host_key=host_key, authorized=client_key), loop)
         opened.result(_PATIENCE_S)
@@ -103,7 +105,8 @@ def open_tenant(
 
 def _healthy(number: int, *, folder: Path, aws: AwsServer, port: int, client_key: asyncssh.SSHKey) -> TenantPlan:
     account = f"{210_000_000_000 + number}"
-    instance = InstancePlan(id=f"i-0a{number:015x}")
+    # The port of a real host is 22; ours is any free one, and a rule must open it just so.
+    instance = InstancePlan(id=f"i-0a{number:015x}", open_ports=(22, port))
     operator = aws.user(account, "deployer")
     host_identity = aws.role_session(account, "mistral-training", instance.id)
     buckets = (
@@ -141,14 +144,17 @@ def _healthy(number: int, *, folder: Path, aws: AwsServer, port: int, client_key
         },
     )
     plan.settings = _settings(plan)
-    if why_not():
-        # A plain folder, and called so: what needs a mount is not judged here.
-        plan.simulated.append("volume")
-        plain = folder / "training"
-        plain.mkdir()
-        plan.settings["requirements"]["disk"][str(plain)] = {"free_gb": 0.05}
-        del plan.settings["requirements"]["disk"][VOLUME]
     return plan
+
+
+def _do_without_volume(plan: TenantPlan) -> None:
+    """Put a plain folder, and call it so, where no file system can be mounted: what needs one is not judged."""
+    plan.simulated.append("volume")
+    plain = plan.path("training")
+    plain.mkdir()
+    disk = plan.settings["requirements"]["disk"]
+    del disk[VOLUME]
+    disk[str(plain)] = {"free_gb": 0.05}
 
 
 def _settings(plan: TenantPlan) -> dict[str, Any]:
@@ -190,8 +196,8 @@ def _settings(plan: TenantPlan) -> dict[str, Any]:
         },
         "requirements": {
             "disk": {
-                VOLUME: {"free_gb": 0.05, "kinds": ["tmpfs"], "survives_reboot": True},
-                "~": {"free_gb": 0.01},
+                VOLUME: {"free_gb": 0.3, "kinds": ["tmpfs"], "survives_reboot": True},
+                "~": {"free_gb": 0.1},
             },
         },
     }

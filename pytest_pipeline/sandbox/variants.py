@@ -35,7 +35,7 @@ def _noisy(plan: TenantPlan) -> None:
 
 def _two_volumes(plan: TenantPlan) -> None:
     plan.mounts.append(MountPlan(path=_DATA))
-    plan.settings["requirements"]["disk"][_DATA] = {"free_gb": 0.05, "kinds": ["tmpfs"], "survives_reboot": True}
+    plan.settings["requirements"]["disk"][_DATA] = {"free_gb": 0.3, "kinds": ["tmpfs"], "survives_reboot": True}
 
 
 def _alias_known(plan: TenantPlan) -> None:
@@ -122,7 +122,7 @@ def _reused_model(plan: TenantPlan) -> None:
     _ = plan.volume
     plan.host.files[f"{_MODEL}/model.safetensors"] = _MODEL_BYTES
     need = plan.settings["requirements"]["disk"][VOLUME]
-    need |= {"free_gb": 0.06, "reuse": [_MODEL]}  # less is free: what is there already makes up for it
+    need |= {"free_gb": 0.52, "reuse": [_MODEL]}  # less is free: what is there already makes up for it
 
 
 def _hashed_known_hosts(plan: TenantPlan) -> None:

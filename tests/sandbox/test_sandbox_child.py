@@ -32,6 +32,17 @@ tenant = child.open()
 print(json.dumps({"pid": child.pid, "host": dict(tenant.settings["host"])}), flush=True)
 time.sleep(600)
 """
+CARELESS_PARENT = """
+import json, pathlib, subprocess, sys, time
+from pytest_pipeline.sandbox.child import SandboxChild
+child = SandboxChild()
+child.start(pathlib.Path(sys.argv[1]))
+child.open()
+pipe = child._process.stdin.fileno()
+holder = subprocess.Popen(["sleep", "600"], pass_fds=[pipe], stdout=subprocess.DEVNULL)
+print(json.dumps({"holder": holder.pid}), flush=True)
+time.sleep(600)
+"""
 
 
 @pytest.fixture
@@ -129,6 +140,25 @@ def test_nothing_is_alive_two_seconds_after_its_parent_was_killed(tmp_path: Path
         parent.wait()
 
         assert wait_until(lambda: not processes_naming(str(tmp_path)), 2), processes_naming(str(tmp_path))
+
+
+@pytest.mark.skipif(not LINUX, reason="the kernel's signal is Linux's")
+def test_it_dies_with_its_parent_even_if_somebody_else_holds_its_input(tmp_path: Path) -> None:
+    """As the proof's forks do, and whatever a user's code starts without closing files."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(
+        [sys.executable, "-c", CARELESS_PARENT, str(tmp_path)], stdout=subprocess.PIPE, env=environment
+    ) as parent:
+        assert parent.stdout is not None
+        holder = json.loads(parent.stdout.readline())["holder"]
+        try:
+            parent.kill()
+            parent.wait()
+
+            assert wait_until(lambda: not processes_naming(str(tmp_path)), 2), processes_naming(str(tmp_path))
+            os.kill(holder, 0)  # it still holds the pipe
+        finally:
+            os.kill(holder, signal.SIGKILL)
 
 
 def test_it_ends_by_itself_where_its_parent_is_another_than_it_was_told(tmp_path: Path) -> None:

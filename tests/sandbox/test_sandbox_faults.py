@@ -16,7 +16,7 @@ from pytest_pipeline.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import OpenWorld, World
+    from sandbox.conftest import OpenWorld, World
 
 READ, WRITE = "policy-database", "asoba-llm-cache"
 TROUBLE = (
@@ -234,10 +234,10 @@ MEETS: dict[str, tuple[Callable[[World], object], str]] = {
     "ebs-wrong-kind": (MOUNTED, "tmpfs"),
     "ebs-ro": (WRITES, "Read-only file system"),
     "ebs-not-writable": (WRITES, "Permission denied"),
-    "ebs-detached": (attached, r"^\(1, \(1"),
+    "ebs-detached": (attached, r"^\(1, \(0"),
     "ebs-not-in-fstab": (runs("findmnt --fstab /mnt/training"), r"^\(1"),
     "ebs-fstab-elsewhere": (runs("findmnt --fstab /mnt/training"), r"^\(1"),
-    "disk-low": (runs("head -c 20M /dev/zero > /mnt/training/probe"), "No space left"),
+    "disk-low": (runs("head -c 200M /dev/zero > /mnt/training/probe"), "No space left"),
     "disk-inodes": (runs("df -P /mnt/training; touch /mnt/training/a /mnt/training/b"), "No space left"),
     "disk-tmp-low": (runs("head -c 2M /dev/zero > ~/.cache/probe"), "No space left"),
     "disk-quota": (lambda w: (w.run("quota -w"), w.run("python3 -I -", QUOTACTL)), r"10240\*.*'0 10240 10485760"),

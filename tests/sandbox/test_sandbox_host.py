@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -11,15 +12,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import paramiko
 import pytest
 
 from pytest_pipeline.sandbox.child import SandboxChild, SandboxError
-from pytest_pipeline.sandbox.host_namespace import FORBID_VARIABLE, why_not
+from pytest_pipeline.sandbox.host_namespace import why_not
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conftest import OpenWorld, World
+    from sandbox.conftest import OpenWorld, World
 
 needs_namespaces = pytest.mark.skipif(bool(why_not()), reason=f"no namespaces here: {why_not()}")
 
@@ -41,7 +43,7 @@ def test_a_large_input_arrives_whole(world: World) -> None:
 
 
 def test_the_account_is_ubuntu_at_home(world: World) -> None:
-    _, out, _ = world.run("id -un; pwd; echo ~; echo $SHELL")
+    _, out, _ = world.run("echo $USER; pwd; echo ~; echo $SHELL")
     user, where, home, shell = out.split()
 
     assert (user, shell) == ("ubuntu", "/bin/bash")
@@ -102,7 +104,7 @@ def test_an_unmounted_path_is_on_no_tmpfs(open_world: OpenWorld) -> None:
 def test_permissions_bind_the_training_user_whoever_runs_the_sandbox(open_world: OpenWorld) -> None:
     world = open_world("ebs-not-writable")
 
-    assert world.run("id -u")[1] == "1000\n"
+    assert world.run("id -u; id -un")[1] == "1000\nubuntu\n"
     assert world.run("mkdir ~/mine && chmod 555 ~/mine && touch ~/mine/x")[0] == 1
     assert world.run("mount -t tmpfs tmpfs /mnt/training")[0] != 0
 
@@ -129,8 +131,6 @@ def test_many_sessions_share_a_connection(world: World) -> None:
 
 
 def test_only_the_right_account_gets_in_and_strangers_learn_nothing(open_world: OpenWorld) -> None:
-    import paramiko  # noqa: PLC0415  # here alone
-
     said = set()
     for fault in ("ssh-user", "ssh-key"):
         with pytest.raises(paramiko.AuthenticationException) as caught:
@@ -163,11 +163,10 @@ def test_openssh_gets_in_too_and_refuses_a_key_that_others_may_read(open_world: 
 
 
 @pytest.fixture
-def plain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SandboxChild]:
+def plain(tmp_path: Path) -> Iterator[SandboxChild]:
     """A sandbox on a machine that forbids namespaces."""
-    monkeypatch.setenv(FORBID_VARIABLE, "off")
     child = SandboxChild()
-    child.start(tmp_path)
+    child.start(tmp_path, namespaces=False)
     yield child
     child.stop()
 
@@ -182,8 +181,6 @@ def test_without_namespaces_the_volume_is_simulated_and_called_so(plain: Sandbox
 
 
 def test_without_namespaces_commands_run_all_the_same(plain: SandboxChild, make_world: type[World]) -> None:
-    import contextlib  # noqa: PLC0415  # here alone
-
     with contextlib.ExitStack() as leave:
         world = make_world(plain, plain.open(["s3-get-deny"]), leave)
 
@@ -196,3 +193,20 @@ def test_without_namespaces_a_fault_made_of_mounts_says_why_it_cannot_be_had(pla
         plain.open(["ebs-ro"])
 
     assert plain.open().id
+
+
+def test_without_namespaces_commands_end_with_the_sandbox(plain: SandboxChild, make_world: type[World]) -> None:
+    with contextlib.ExitStack() as leave:
+        transport = make_world(plain, plain.open(), leave).ssh().get_transport()
+        assert transport is not None
+        channel = transport.open_session()
+        channel.exec_command("sleep 600 & echo $!; wait")
+        sleeper = int(channel.recv(100))
+        os.kill(sleeper, 0)
+
+        plain.stop()
+
+    end = time.monotonic() + 5
+    while Path(f"/proc/{sleeper}/cmdline").exists() and time.monotonic() < end:
+        time.sleep(0.01)
+    assert not Path(f"/proc/{sleeper}/cmdline").exists()

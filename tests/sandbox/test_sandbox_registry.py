@@ -15,8 +15,8 @@ from pytest_pipeline.sandbox.variants import VARIANTS
 from pytest_pipeline.settings import Settings
 
 if TYPE_CHECKING:
-    from conftest import OpenWorld, World
     from pytest_pipeline.sandbox.fault import Fault
+    from sandbox.conftest import OpenWorld, World
 
 BINDING = [
     "aws-none",

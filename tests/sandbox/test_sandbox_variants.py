@@ -12,7 +12,7 @@ from pytest_pipeline.sandbox.host_namespace import why_not
 from pytest_pipeline.sandbox.variants import VARIANTS
 
 if TYPE_CHECKING:
-    from conftest import OpenWorld
+    from sandbox.conftest import OpenWorld
 
 READ, WRITE = "policy-database", "asoba-llm-cache"
 ALIASED = ("hostkey-alias", "hostkey-alias-config")
