@@ -162,4 +162,5 @@ def _object(bucket: str, key: str, *, removed: bool = False) -> Effect:
 
 
 def no_way_of(failure: ConnectionFailed) -> NoWay:
+    """Return a failure to connect as a value that can be stored."""
     return NoWay(kind=failure.kind, message=failure.message, remedy=failure.remedy)

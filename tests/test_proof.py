@@ -1,0 +1,55 @@
+"""The proof of phase 1, row by row: each fault is caught by its own row in its own words; odd worlds are no alarm.
+
+A row that loses its assertion, or an observation that no longer looks, turns these red.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from pytest_pipeline.catalogue import CATALOGUE
+from pytest_pipeline.matrix import Phase
+from pytest_pipeline.sandbox.faults import FAULTS
+from pytest_pipeline.sandbox.prove import HEALTHY, scenarios
+from pytest_pipeline.sandbox.variants import VARIANTS
+
+ROWS = [row for row, mode in CATALOGUE.items() if mode.phase is Phase.INFRASTRUCTURE]
+
+
+def prove(*ids: str) -> list[str]:
+    command = [sys.executable, "-m", "pytest_pipeline.sandbox", "prove", "--jobs=1"]
+    ran = subprocess.run(
+        [*command, *(f"--fault={one}" for one in ids)], capture_output=True, text=True, check=False, timeout=280
+    )
+    lines = ran.stdout.splitlines()
+    assert lines, ran.stderr
+    assert ran.returncode == 0, "\n".join(line for line in lines if not line.startswith(("caught", "calm")))
+    assert lines[-1] == f"{len(ids)} passed, 0 failed"
+    return lines
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_every_fault_of_a_row_is_caught_by_it(row: str) -> None:
+    faults = [fault.id for fault in FAULTS.values() if fault.row == row]
+    assert faults, f"{row} has no fault: it is unproven"
+
+    prove(*faults)
+
+
+def test_no_healthy_world_raises_an_alarm() -> None:
+    prove(HEALTHY, *VARIANTS)
+
+
+def test_there_are_at_least_35_faults_gross_and_subtle() -> None:
+    kinds = [fault.kind for fault in FAULTS.values() if fault.row in ROWS]
+
+    assert len(kinds) >= 35
+    assert {*kinds} == {"gross", "subtle"}
+
+
+def test_a_scenario_that_there_is_not_is_named() -> None:
+    with pytest.raises(SystemExit, match="no such fault or healthy world: ebs-r0; there are healthy, "):
+        scenarios(1, ["ebs-r0"])

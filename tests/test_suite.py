@@ -1,0 +1,157 @@
+"""The shipped suite against the sandbox: the same in one process and in two, untouched by the user's environment."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_pipeline.catalogue import CATALOGUE, EXTENDED, MATRIX
+from pytest_pipeline.matrix import FailureMode
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PHASE_1 = [row for row, mode in CATALOGUE.items() if mode.phase == 1]
+
+
+def run(pytester: pytest.Pytester, *options: str) -> tuple[pytest.RunResult, dict[str, Any]]:
+    pytester.makeini("[pytest]")
+    ran = pytester.runpytest_subprocess(
+        "-p", "no:randomly", "--readiness-json=r.json", *options, "-mphase1", "--pyargs", "matrix_tests"
+    )
+    return ran, json.loads((pytester.path / "r.json").read_text(encoding="utf-8"))
+
+
+def test_phase_1_is_ready_with_all_its_points(pytester: pytest.Pytester) -> None:
+    alone, one = run(pytester, "--sandbox")
+    together, two = run(pytester, "--sandbox", "-n2")
+
+    assert (alone.ret, together.ret) == (0, 0)
+    assert "Infrastructure Setup 20/20 - 80 points not judged" in alone.outlines
+    assert "✅ DEPLOYMENT READY" in alone.outlines
+    assert [row["id"] for row in one["rows"]] == PHASE_1
+    for key in ("verdict", "score", "areas", "causes", "problems", "not_judged"):
+        assert one[key] == two[key]
+    assert [row["status"] for row in one["rows"]] == [row["status"] for row in two["rows"]] == ["passed"] * 9
+    assert (one["target"]["world"], one["target"]["simulated"]) == ("sandbox", ["accelerator"])
+    assert all(effect["removed"] for effect in one["effects"])
+    assert one["effects"]
+
+
+def test_the_header_says_that_it_is_the_sandbox(pytester: pytest.Pytester) -> None:
+    ran, _ = run(pytester, "--inject=ebs-ro")
+
+    assert (
+        "pipeline: SANDBOX, all of it on this machine; it says nothing about your hosts "
+        "(simulated: accelerator; injected: ebs-ro)" in ran.outlines
+    )
+
+
+def test_the_users_own_aws_is_not_looked_at_in_the_sandbox(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {
+        "AWS_PROFILE": "production",
+        "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
+        "AWS_SECRET_ACCESS_KEY": "secret-of-production",
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+        "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9",
+        "AWS_REGION": "ap-south-2",
+        "AWS_CONFIG_FILE": "/nonexistent",
+        "PYTEST_PIPELINE_HOST__USER": "nobody",
+    }.items():
+        monkeypatch.setenv(name, value)
+    ran, report = run(pytester, "--sandbox")
+
+    assert (ran.ret, report["verdict"]) == (0, "READY")
+    assert "secret-of-production" not in ran.stdout.str() + json.dumps(report)
+
+
+UNKNOWN = {  # what is replaced, and the row that owns the reason
+    "world.look_at_identity": "aws-credentials",
+    "world.look_at_instances": "ec2-exists",
+    "world.read_buckets": "s3-read",
+    "world.write_buckets": "s3-write",
+    "host_look.look_at_host": "ssh-access",
+    "host_look.write_from_host": "s3-write",
+}
+
+
+@pytest.mark.parametrize(("what", "owner"), UNKNOWN.items(), ids=[*UNKNOWN])
+def test_an_observation_that_knows_nothing_is_never_fine(pytester: pytest.Pytester, what: str, owner: str) -> None:
+    module, _, function = what.partition(".")
+    pytester.makeconftest(f"""
+from pytest_pipeline.observers import {module}
+from pytest_pipeline.outcome import Reading
+from pytest_pipeline.observers.host_answer import all_missing
+def unknown(*given, **more):
+    if {function!r} == "look_at_host":
+        return all_missing(given[1], "nobody knows", by={owner!r})
+    return Reading.missing("nobody knows", by={owner!r})
+{module}.{function} = unknown
+""")
+    bucket = '[{name = "policy-database", from = ["operator"], read = [""]}]'
+    more = [f"--pipeline-set=aws.buckets={bucket}"] if function == "read_buckets" else []
+    ran, report = run(pytester, "--sandbox", "-p", "conftest", *more)
+
+    assert (ran.ret, report["verdict"]) == (1, "BLOCKED")
+    assert owner in [cause["row"] for cause in report["causes"]]
+
+
+def test_every_shipped_row_is_its_entry_in_the_catalogue(pytester: pytest.Pytester) -> None:
+    ran = pytester.runpytest_subprocess("--collect-only", "-q", "--pyargs", "matrix_tests", "-p", "seen")
+    assert ran.ret != 0  # without the file below there is no such plugin
+    pytester.makepyfile(
+        seen="""
+import json, pathlib
+from pytest_pipeline.recorder import mode_of
+def pytest_collection_finish(session):
+    made = [mode_of(item).to_wire() | {"method": item.obj.__doc__} for item in session.items]
+    pathlib.Path("modes.json").write_text(json.dumps(made))
+"""
+    )
+    pytester.syspathinsert()
+    pytester.makeini("[pytest]")
+    pytester.runpytest_subprocess("--collect-only", "-q", "--pyargs", "matrix_tests", "-p", "seen", "-p", "no:randomly")
+    declared = json.loads((pytester.path / "modes.json").read_text(encoding="utf-8"))
+
+    shared = ("id", "phase", "area", "category", "failure", "diagnostic", "fix", "severity")
+    assert [wire["id"] for wire in declared] == [row for row in (*MATRIX, *EXTENDED) if CATALOGUE[row].phase == 1]
+    for wire in declared:
+        entry = CATALOGUE[wire["id"]].to_wire()
+        assert {column: wire[column] for column in shared} == {column: entry[column] for column in shared}
+        assert wire["method"]
+        assert FailureMode.from_wire({name: wire[name] for name in entry})
+
+
+def test_nothing_configured_is_one_cause(pytester: pytest.Pytester) -> None:
+    ran, report = run(pytester)
+
+    causes = {cause["row"]: cause["blocks"] for cause in report["causes"]}
+    assert ran.ret == 1
+    assert {*causes} == {"aws-credentials", "settings"}
+    assert "Traceback" not in ran.stdout.str()
+
+
+def test_no_credentials_and_no_network_is_one_failure(pytester: pytest.Pytester, tmp_path: Path) -> None:
+    (pytester.path / "pipeline.toml").write_text(
+        f"""
+[aws]
+region = "us-east-1"
+credentials_file = "{tmp_path}/none"
+[[aws.buckets]]
+name = "policy-database"
+from = ["host"]
+read = [""]
+[requirements.disk]
+"/mnt/training" = {{ free_gb = 1, kinds = ["ebs"] }}
+""",
+        encoding="utf-8",
+    )
+    ran, report = run(pytester, "--instance-id=i-0123456789abcdef0")
+
+    assert (ran.ret, report["verdict"]) == (1, "BLOCKED")
+    assert [row["id"] for row in report["rows"] if row["status"] == "failed"] == ["aws-credentials"]
+    assert "Traceback" not in ran.stdout.str() + ran.stderr.str()
