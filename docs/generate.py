@@ -1,5 +1,5 @@
 # ruff: noqa: INP001 - a script, not a package
-"""Makes the pages that follow from code: configuration.md, pipeline.schema.json and matrix.md.
+"""Makes the pages that follow from code: configuration.md, pipeline.schema.json, matrix.md and faults.md.
 
 `python docs/generate.py` writes them; with `--check` it writes nothing, names the stale ones and ends with status 1.
 """
@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from pydantic import SecretStr
 
-from pytest_pipeline.catalogue import EXTENDED, MATRIX
+from pytest_pipeline.catalogue import CATALOGUE, EXTENDED, MATRIX
 from pytest_pipeline.matrix import Area, FailureMode, Phase
+from pytest_pipeline.sandbox.faults import FAULTS
+from pytest_pipeline.sandbox.variants import VARIANTS
 from pytest_pipeline.settings import Settings
 from pytest_pipeline.settings.messages import toml
 from pytest_pipeline.settings.shape import NOT_YOURS, as_list, as_mapping, as_table, bare, keys
@@ -198,6 +200,38 @@ def matrix() -> str:
     return "\n".join(lines)
 
 
+_FAULTS = f"""\
+# Faults
+
+{_NOTICE}
+
+What the sandbox can break, and which row must catch it in which words: `pytest --inject ID -m phase1`. The proof,
+`python -m pytest_pipeline.sandbox prove`, runs one whole pytest for each of them and for each healthy world: the row
+says its words, no other row fails or warns beyond those named under "also seen by", and healthy worlds raise no alarm.
+"""
+
+
+def faults() -> str:
+    """Return the page about what the sandbox can break."""
+    lines = [_FAULTS]
+    for row in CATALOGUE:
+        own = [fault for fault in FAULTS.values() if fault.row == row]
+        if own:
+            lines += [f"## {row}", "", "| fault | kind | what is broken | becomes | says | also seen by |"]
+            lines += ["|---|---|---|---|---|---|"]
+            lines += [
+                f"| `{fault.id}` | {fault.kind} | {_cell(fault.summary)} | {fault.expect.value} "
+                f"| {_cell(fault.words)} | {', '.join(fault.also)} |"
+                for fault in own
+            ]
+            lines += [""]
+    lines += ["## Odd and healthy", "", "| world | what is odd |", "|---|---|"]
+    lines += [f"| `{variant.id}` | {_cell(variant.summary)} |" for variant in VARIANTS.values()]
+    unproven = [row for row in MATRIX if not any(fault.row == row for fault in FAULTS.values())]
+    lines += ["", "## Unproven", "", f"No fault yet: {', '.join(unproven)}.", ""]
+    return "\n".join(lines)
+
+
 def _mixed(number: Fraction) -> str:
     whole, rest = divmod(number, 1)
     return f"{whole} {rest}" if rest else str(whole)
@@ -210,6 +244,7 @@ def _row(row: FailureMode) -> str:
 
 PAGES: Mapping[str, Callable[[], str]] = {
     "configuration.md": configuration,
+    "faults.md": faults,
     "matrix.md": matrix,
     "pipeline.schema.json": schema,
 }

@@ -101,7 +101,7 @@ class Gate:
         # Asleep, nothing is judged, and pytest does not wait for what judging needs.
         from pytest_pipeline.judgement import with_problem  # noqa: PLC0415
         from pytest_pipeline.report import Report  # noqa: PLC0415
-        from pytest_pipeline.target import effects_of, target_of  # noqa: PLC0415
+        from pytest_pipeline.target import commit_of, effects_of, target_of  # noqa: PLC0415
 
         readiness = self._judge(planned)
         if session.exitstatus == pytest.ExitCode.OK and readiness.verdict in _LIFTED:
@@ -127,6 +127,7 @@ class Gate:
                 duration_s=time.time() - run.started,
                 target=target_of(self._session),
                 settings_sha256=self._session.settings_or_none.sha256 if self._session.settings_or_none else "",
+                pipeline_commit=commit_of(self._session),
                 effects=effects_of(self._session),
             )
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import inspect
 import string
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -144,9 +144,11 @@ class Recorder:
                 diagnostic=f"{mode.id} could not be recorded: {type(error).__name__}: {reason_of(error)}",
                 fix="Mend the row or the hook that broke",
             )
+        outcome = _without_secrets(outcome, self._session.redact)
         if attempt.calling:
             attempt.subtests.append(outcome)
         _show(outcome, item, report, call)
+        _hide_secrets(report, self._session.redact)
         _tell_junit(item, *attempt.subtests, outcome)
         return report
 
@@ -197,6 +199,19 @@ class Recorder:
             failure_mode=mode, evidence=noted, error=error
         )
         return answer or diagnose(mode, noted, error)
+
+
+def _without_secrets(outcome: Outcome, redact: Callable[[str], str]) -> Outcome:
+    evidence = {name: redact(value) if isinstance(value, str) else value for name, value in outcome.evidence.items()}
+    return replace(
+        outcome,
+        summary=redact(outcome.summary),
+        diagnostic=redact(outcome.diagnostic),
+        fix=redact(outcome.fix),
+        remedy=redact(outcome.remedy),
+        why=redact(outcome.why),
+        evidence=evidence,
+    )
 
 
 def _status(
@@ -272,6 +287,16 @@ def _show(outcome: Outcome, item: pytest.Item, report: pytest.TestReport, call: 
             _say(report, message)
         else:
             _become_failure(report, call, item, message)
+
+
+def _hide_secrets(report: pytest.TestReport, redact: Callable[[str], str]) -> None:
+    """Traceback and captured output show what a host said; where that holds a secret, they become redacted text."""
+    report.sections = [(name, redact(content)) for name, content in report.sections]
+    if report.longrepr is not None and not isinstance(report.longrepr, tuple):
+        shown = str(report.longrepr)
+        hidden = redact(shown)
+        if hidden != shown:
+            report.longrepr = hidden
 
 
 def _tell_junit(item: pytest.Item, *outcomes: Outcome) -> None:

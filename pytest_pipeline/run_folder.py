@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 
+EFFECTS = "effects.jsonl"
+INHERITED = "inherited-effects.jsonl"
+
+
 def runs_folder(environ: Mapping[str, str]) -> Path:
     """Return where the folders of all runs lie (XDG Base Directory Specification)."""
     cache = environ.get("XDG_CACHE_HOME") or str(Path(environ.get("HOME") or "~").expanduser() / ".cache")
@@ -83,11 +87,18 @@ def write_whole(path: Path, text: str) -> None:
         part.unlink(missing_ok=True)
 
 
-def remove_dead_runs(runs: Path) -> None:
-    """Remove the folders that no process holds any more: theirs were killed before they could do so themselves."""
-    for folder in runs.iterdir() if runs.is_dir() else ():
+def inherit_from_dead_runs(heir: Path) -> None:
+    """Remove the folders that no process holds any more: theirs were killed before they could do so themselves.
+
+    What their journals say was made outside this machine is handed to `heir`, the folder of a run that is held.
+    """
+    for folder in heir.parent.iterdir():
         locks = [*folder.glob("*.lock")]
-        if locks and not any(_is_held(lock) for lock in locks):
+        if folder != heir and locks and not any(_is_held(lock) for lock in locks):
+            for journal in (folder / INHERITED, folder / EFFECTS):
+                if journal.exists():
+                    with (heir / INHERITED).open("ab") as inherited:
+                        inherited.write(journal.read_bytes())
             shutil.rmtree(folder, ignore_errors=True)
 
 

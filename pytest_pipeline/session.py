@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, Self
 import pytest
 
 from pytest_pipeline.outcome import Waiver
-from pytest_pipeline.run_folder import RunFolder, new_run_id, remove_dead_runs, runs_folder
+from pytest_pipeline.run_folder import RunFolder, inherit_from_dead_runs, new_run_id, runs_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from pytest_pipeline.observers.world import World
     from pytest_pipeline.sandbox.child import SandboxChild, Tenant
@@ -119,6 +119,11 @@ class PipelineSession:
         )
 
     @property
+    def rootdir(self) -> Path:
+        """Pytest's root folder."""
+        return self._config.rootpath
+
+    @property
     def settings_or_none(self) -> Settings | None:
         """The settings, or None where they cannot be read: that was said where they were needed."""
         from pytest_pipeline.settings import SettingsError  # noqa: PLC0415 - asleep, pydantic is not imported
@@ -167,9 +172,9 @@ class PipelineSession:
     def begin(self) -> None:
         """There are rows to judge: make the run's folder, and hold it."""
         if self._lock is None:
-            if self.is_controller:
-                remove_dead_runs(self.run.folder.path.parent)
             self._lock = self.run.folder.hold(self.process)
+            if self.process in ("main", "gw0"):
+                inherit_from_dead_runs(self.run.folder.path)
 
     def start_early(self, items: Iterable[pytest.Item]) -> None:
         """Begin to look at what the planned rows will ask for; with several workers, nobody looks before a row asks."""
@@ -208,6 +213,13 @@ class PipelineSession:
     def to_workerinput(self, *, with_settings: bool) -> dict[str, Any]:
         """Return what a worker is handed, as JSON builtins. Secrets cross a pipe between two processes of the run."""
         return {"run": self.run.to_wire(), "settings": self.settings.to_wire() if with_settings else None}
+
+    @functools.cached_property
+    def redact(self) -> Callable[[str], str]:
+        """Replaces each secret in a text by `***`."""
+        from pytest_pipeline.settings import redactor  # noqa: PLC0415 - asleep, pydantic is not imported
+
+        return redactor(self.settings, os.environ)
 
     def waiver_of(self, row: str) -> Waiver | None:
         """Return the waiver that leaves the row out today."""

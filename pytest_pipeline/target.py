@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
 from typing import TYPE_CHECKING
 
 from pytest_pipeline.report import Effect, Instance, Target
 
 if TYPE_CHECKING:
     from pytest_pipeline.session import PipelineSession
+
+_GIT_S = 2.0
 
 
 def target_of(session: PipelineSession) -> Target:
@@ -37,6 +40,16 @@ def target_of(session: PipelineSession) -> Target:
         contexts=tuple(context.name for context in settings.host.contexts),
         simulated=session.simulated,
     )
+
+
+def commit_of(session: PipelineSession) -> str:
+    """Return the commit of the repository that is judged, "-dirty" if it was changed, "" where there is none."""
+    git = ["git", "-C", str(session.rootdir), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        ran = subprocess.run(git, capture_output=True, text=True, check=False, timeout=_GIT_S)  # noqa: S603 - no input
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return ran.stdout.strip()
 
 
 def effects_of(session: PipelineSession) -> tuple[Effect, ...]:

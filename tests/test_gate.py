@@ -300,6 +300,27 @@ def test_read_only_deselects_rows_that_write(pipeline: Runner) -> None:
     assert "writing-row" in result.report["not_judged"]
 
 
+def test_secrets_reach_no_output(pipeline: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_a1b2c3d4")
+    result = pipeline.run(
+        """
+@row("my-row", diagnostic="The host said: {said}", remedy="curl {said}")
+def test_it(evidence):
+    evidence(said="token hf_a1b2" + "c3d4 refused")
+    pytest.fail("because of hf_a1b2" + "c3d4", pytrace=False)
+@row("other-row")
+def test_other():
+    raise Blocked("hf_a1b2" + "c3d4 refused", by="ssh-access")
+""",
+        "--junit-xml=junit.xml",
+        pipeline__toml='[host]\nsecrets = ["HF_TOKEN"]\n',
+    )
+
+    assert result.rows["my-row"]["diagnostic"] == "The host said: token *** refused: because of ***"
+    junit = (pipeline.pytester.path / "junit.xml").read_text(encoding="utf-8")
+    assert "hf_a1b2c3d4" not in result.text + json.dumps(result.report) + junit
+
+
 # --- reports --------------------------------------------------------------------------------------------------------
 
 

@@ -26,12 +26,21 @@ class _Offer:
     named: str
 
 
+class HungUp(Exception):  # noqa: N818  # what the host did
+    """The host hung up when a second key was offered, and has not judged it: connect again, and offer the rest.
+
+    paramiko asks for the login service anew with every key, which OpenSSH puts up with and others do not.
+    """
+
+
 class OfferKeys:
     """The keys to offer for a login; paramiko's client calls `authenticate` with its transport."""
 
     def __init__(self, login: Login, offers: tuple[_Offer, ...], agent: paramiko.Agent | None) -> None:
         self._login = login
-        self._offers = offers
+        self._left = list(offers)
+        self._tried: list[str] = []
+        self._accepts: set[str] = set()
         self._agent = agent
 
     @classmethod
@@ -66,48 +75,51 @@ class OfferKeys:
             raise faults[0]
         return cls(login, tuple(offers), agent)
 
-    def authenticate(self, transport: paramiko.Transport) -> list[Any]:
-        """Log in. Raises ConnectionFailed: authentication, silent or dropped."""
-        try:
-            return self._authenticate(transport)
-        finally:
-            _close(self._agent)
+    def close(self) -> None:
+        """Let go of the agent."""
+        _close(self._agent)
 
-    def _authenticate(self, transport: paramiko.Transport) -> list[Any]:
-        login, accepts = self._login, set[str]()
-        tried: list[str] = []
-        for attempt in self._attempts(transport, tried):
+    def authenticate(self, transport: paramiko.Transport) -> list[Any]:
+        """Log in. Raises ConnectionFailed (authentication, silent, dropped), and HungUp where keys are left to try."""
+        login = self._login
+        for refused_here, attempt in enumerate(self._attempts(transport)):
             try:
                 still_asked = attempt()
             except paramiko.BadAuthenticationType as error:
-                accepts.update(error.allowed_types)
-                if "publickey" not in accepts:
+                self._accepts.update(error.allowed_types)
+                if "publickey" not in self._accepts:
                     break
-            except paramiko.AuthenticationException as error:
-                if "timeout" in str(error).lower():
-                    raise troubles.authentication_silent(
-                        login.address, login.port, login.user, transport.auth_timeout
-                    ) from error
             except (paramiko.SSHException, EOFError, OSError) as error:
-                raise troubles.dropped(login.address, login.port, f"during the login: {error}") from error
+                if refused_here == 1 and not transport.is_active():
+                    raise HungUp from error
+                self._raise_unless_refused(error, transport)
             else:
                 if not still_asked:
                     return []
                 # The key was right, and is not enough: a password or a code would have to be typed.
-                accepts.update(still_asked)
-                tried[-1] += " (accepted, but not enough)"
+                self._accepts.update(still_asked)
+                self._tried[-1] += " (accepted, but not enough)"
                 break
-            if not transport.is_active():
-                break
-        raise troubles.authentication(login.address, login.port, login.user, tried, accepts)
+        raise troubles.authentication(login.address, login.port, login.user, self._tried, self._accepts)
 
-    def _attempts(self, transport: paramiko.Transport, tried: list[str]) -> Iterator[Any]:
-        """Yield one call for each key; without any, the login that needs none (and says what is accepted)."""
-        if not self._offers:
+    def _attempts(self, transport: paramiko.Transport) -> Iterator[Any]:
+        """Yield one call for each key that is left; without any, the login that needs none (and says what would do)."""
+        if not self._left and not self._tried:
             yield lambda: transport.auth_none(self._login.user)
-        for offer in self._offers:
-            tried.append(offer.named)
+        while self._left:
+            offer = self._left[0]
+            if not self._tried or self._tried[-1] != offer.named:
+                self._tried.append(offer.named)
             yield lambda key=offer.key: transport.auth_publickey(self._login.user, key)
+            self._left.pop(0)  # refused: whoever is let in, or hung up on, does not come back here
+
+    def _raise_unless_refused(self, error: Exception, transport: paramiko.Transport) -> None:
+        login = self._login
+        if not isinstance(error, paramiko.AuthenticationException):
+            raise troubles.dropped(login.address, login.port, f"during the login: {error}") from error
+        if "timeout" in str(error).lower():
+            after_s = transport.auth_timeout
+            raise troubles.authentication_silent(login.address, login.port, login.user, after_s) from error
 
 
 def _offer(path: Path, held: dict[bytes, Any]) -> _Offer:

@@ -18,7 +18,7 @@ import fabric
 import paramiko
 
 from pytest_pipeline.connections import troubles
-from pytest_pipeline.connections.authentication import OfferKeys
+from pytest_pipeline.connections.authentication import HungUp, OfferKeys
 from pytest_pipeline.connections.channel import SshConnection
 from pytest_pipeline.connections.connection import ConnectionFailed, Opened, Target, Trouble
 from pytest_pipeline.connections.host_keys import HostKeyCheck
@@ -59,8 +59,20 @@ def _open(target: Target, *, through: tuple[str, ...] = (), depth: int = 0) -> O
     login = login_for(target)
     if through:
         login = replace(login, proxy_jump=through)
-    keys = OfferKeys.for_login(login)
     policy = _HostKeyPolicy(HostKeyCheck.of(login, accept_new=target.accept_new_host_key))
+    keys = OfferKeys.for_login(login)
+    try:
+        while True:
+            try:
+                return _connect(login, target, keys, policy, depth)
+            except HungUp:
+                continue  # the keys that were refused are not offered again
+    finally:
+        keys.close()
+
+
+def _connect(login: Login, target: Target, keys: OfferKeys, policy: _HostKeyPolicy, depth: int) -> Opened:
+    """Connect, and log in with the keys that are left."""
     with ExitStack() as on_failure:
         way = _way_to(login, target, on_failure, depth)
         host = _fabric_connection(login)
@@ -187,8 +199,13 @@ class _HostKeyPolicy(paramiko.MissingHostKeyPolicy):  # type: ignore[misc]  # pa
     """Has the host's key judged by us. The client is given no known keys, so that it always asks."""
 
     def __init__(self, check: HostKeyCheck) -> None:
-        self.accepted = False
         self._check = check
+        self._accepted = b""
+
+    @property
+    def accepted(self) -> bool:
+        """Whether a new host key was accepted."""
+        return bool(self._accepted)
 
     def transport(self, sock: socket.socket, **options: Any) -> paramiko.Transport:
         """Make the client's transport, asking first for the types of host key that are known."""
@@ -198,4 +215,6 @@ class _HostKeyPolicy(paramiko.MissingHostKeyPolicy):  # type: ignore[misc]  # pa
         return transport
 
     def missing_host_key(self, _client: Any, _hostname: str, key: paramiko.PKey) -> None:
-        self.accepted = self._check.judge(key.get_name(), key.asbytes())
+        blob = key.asbytes()
+        if blob != self._accepted and self._check.judge(key.get_name(), blob):
+            self._accepted = blob

@@ -11,18 +11,19 @@ from pytest_pipeline.observers.host_access import HostAccess
 from pytest_pipeline.observers.host_look import HostLook
 from pytest_pipeline.observers.identity import Identity, look_at_identity
 from pytest_pipeline.observers.instances import InstancesReadings, look_at_instances
-from pytest_pipeline.observers.journal import journal_in
+from pytest_pipeline.observers.journal import inherited_in, journal_in
 from pytest_pipeline.observers.names import BUCKETS_READ, BUCKETS_WRITTEN, IDENTITY, INSTANCES, facts_name
 from pytest_pipeline.observers.observation import Observation, Observations
 from pytest_pipeline.observers.s3_attempt import BucketAccess
+from pytest_pipeline.observers.s3_sweeping import sweep
 from pytest_pipeline.outcome import Reading
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from pytest_pipeline.observers.effects import Journal
-    from pytest_pipeline.settings import Aws, Settings
+    from pytest_pipeline.settings import Aws, Bucket, Settings
 
 _IDENTITY_S = 13.0
 _INSTANCES_S = 20.0
@@ -36,13 +37,13 @@ class World:
         self._settings = settings
         ids = tuple(settings.host.instance_ids) or ("",)
         self._ways = {instance_id: HostAccess(settings) for instance_id in ids}
-        journal = journal_in(folder)
+        journal = journal_in(folder, world=settings.world)
         looks = [
             HostLook(instance_id=instance_id, settings=settings, way=way, journal=journal)
             for instance_id, way in self._ways.items()
         ]
         hosts = [observation for look in looks for observation in look.observations()]
-        self.observations = Observations(folder, [*_of_aws(settings, journal), *hosts])
+        self.observations = Observations(folder, [*_of_aws(settings, folder, journal), *hosts])
 
     def host(self, instance_id: str) -> GpuHost:
         """Return the host of an instance of the settings, or the only one ("")."""
@@ -64,7 +65,7 @@ class World:
             way.close()
 
 
-def _of_aws(settings: Settings, journal: Journal) -> list[Observation[Any]]:
+def _of_aws(settings: Settings, folder: Path, journal: Journal) -> list[Observation[Any]]:
     operators = [bucket for bucket in settings.aws.buckets if "operator" in bucket.from_]
     return [
         Observation(
@@ -94,12 +95,21 @@ def _of_aws(settings: Settings, journal: Journal) -> list[Observation[Any]]:
             name=BUCKETS_WRITTEN,
             owner="s3-write",
             answers=tuple[BucketAccess, ...],
-            look=_known_to_aws(functools.partial(write_buckets, settings.aws, operators, journal=journal)),
+            look=_known_to_aws(functools.partial(_write, settings, folder, operators, journal)),
             deadline_s=_BUCKETS_S,
             needs=(IDENTITY,),
             effects=True,
         ),
     ]
+
+
+def _write(settings: Settings, folder: Path, operators: Sequence[Bucket], journal: Journal) -> tuple[BucketAccess, ...]:
+    """Remove what killed runs left, then write: both are effects, and start with the row that asks."""
+    left = inherited_in(folder, world=settings.world)
+    for effect in left:
+        journal(effect)
+    sweep(settings.aws, settings.aws.buckets, left, journal=journal)
+    return write_buckets(settings.aws, operators, journal=journal)
 
 
 def _identity(aws: Aws) -> Reading[Identity]:

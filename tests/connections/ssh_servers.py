@@ -37,6 +37,8 @@ class Host:
     refuses_commands: bool = False
     cut_after_bytes: int | None = None
     sessions: int | None = None
+    more_keys: tuple[asyncssh.SSHKey, ...] = ()
+    forgets: bool = False  # as sshd does: a client that leaves does not end its command
     port: int = 0
     logins: int = 0
     commands: list[str] = field(default_factory=list)
@@ -115,11 +117,11 @@ async def _serve(host: Host, process: asyncssh.SSHServerProcess[bytes]) -> None:
         for task in (feed, work, gone):
             task.cancel()
         await asyncio.gather(feed, work, gone, return_exceptions=True)
-        if child.returncode is None:
+        if child.returncode is None and not host.forgets:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGKILL)
             child._transport.close()  # type: ignore[attr-defined]  # what `timeout` started has a group of its own
-            await child.wait()
+        await child.wait()
 
 
 async def _feed(process: asyncssh.SSHServerProcess[bytes], sink: asyncio.StreamWriter) -> None:
@@ -176,8 +178,8 @@ def serving(host: Host) -> Iterator[Host]:
 
     async def listen() -> asyncssh.SSHAcceptor:
         return await asyncssh.create_server(
-            lambda: _Server(host), "127.0.0.1", 0, server_host_keys=[host.host_key], encoding=None, line_editor=False,
-            login_timeout=30, reuse_address=True,
+            lambda: _Server(host), "127.0.0.1", 0, server_host_keys=[host.host_key, *host.more_keys], encoding=None,
+            line_editor=False, login_timeout=30, reuse_address=True,
         )  # fmt: skip
 
     async def close(acceptor: asyncssh.SSHAcceptor) -> None:

@@ -170,7 +170,7 @@ def test_without_the_program_timeout_commands_run_all_the_same(
 def test_a_command_is_ended_at_its_deadline_on_the_far_side_too(
     serve: Callable[..., Host], opening: Callable[..., Opened], tmp_path: Path
 ) -> None:
-    opened = opening(serve().port)
+    opened = opening(serve(forgets=True).port)
     pid_file = tmp_path / "pid"
     started = time.monotonic()
     with pytest.raises(CommandTimedOut, match=r"^the command did not end within 1 s$") as caught:
@@ -191,6 +191,20 @@ def is_alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def test_a_deadline_holds_where_the_far_side_cannot_keep_it(
+    serve: Callable[..., Host], opening: Callable[..., Opened], tmp_path: Path
+) -> None:
+    (tmp_path / "bin").mkdir()
+    for name in ("sh", "bash", "sleep"):
+        (tmp_path / "bin" / name).symlink_to(f"/bin/{name}")
+    opened = opening(serve(environment={"PATH": str(tmp_path / "bin")}).port)
+    started = time.monotonic()
+    with pytest.raises(CommandTimedOut) as caught:
+        opened.connection.run("echo so far; sleep 60", timeout_s=0.5)
+    assert time.monotonic() - started < 4
+    assert caught.value.stdout == b"so far\n"
 
 
 def test_the_status_124_of_a_command_is_its_own(serve: Callable[..., Host], opening: Callable[..., Opened]) -> None:
@@ -352,6 +366,16 @@ def test_no_route(opening: Callable[..., Opened], monkeypatch: pytest.MonkeyPatc
 # --- logging in
 
 
+def test_a_given_key_that_is_not_there_is_not_tried(
+    serve: Callable[..., Host], opening: Callable[..., Opened], tmp_path: Path
+) -> None:
+    host = serve()
+    failure = failure_of(opening, host.port, key=tmp_path / "none")
+    assert failure.kind is Trouble.KEY_MISSING
+    assert failure.message == f"there is no private key at {tmp_path}/none"
+    assert host.logins == 0
+
+
 def test_wrong_key(serve: Callable[..., Host], opening: Callable[..., Opened], keys: Keys) -> None:
     host = serve()
     path = keys.file("other", keys.other)
@@ -466,7 +490,8 @@ def test_a_host_with_two_keys_shows_the_one_that_is_known(
     opening: Callable[..., Opened], keys: Keys, serve: Callable[..., Host]
 ) -> None:
     rsa = asyncssh.generate_private_key("ssh-rsa", key_size=2048)
-    host = serve(host_key=rsa)
+    host = serve(more_keys=(rsa,))
+    assert opening(host.port).host_key_fingerprint == f"ED25519 {keys.host.get_fingerprint()}"
     known = keys.known_hosts((f"[127.0.0.1]:{host.port}", rsa))
     assert opening(host.port, known_hosts=known).host_key_fingerprint == f"RSA {rsa.get_fingerprint()}"
 

@@ -96,6 +96,38 @@ def test_a_configured_key_that_is_unusable_is_the_failure_when_there_is_no_other
     assert opening(gpu(host, f"IdentityFile {bad}", f"IdentityFile {keys.file('key')}"), host).user == "ubuntu"
 
 
+def test_the_second_of_two_keys_is_the_right_one(
+    serve: Callable[..., Host], opening: Callable[..., Opened], keys: Keys
+) -> None:
+    host = serve()
+    config = gpu(host, f"IdentityFile {keys.file('other', keys.other)}", f"IdentityFile {keys.file('key')}")
+    assert opening(config, host).user == "ubuntu"
+    assert host.logins == 2  # this server hangs up on the second key, which is then offered first
+
+
+def test_a_new_host_key_is_accepted_once_however_often_is_connected(
+    serve: Callable[..., Host], opening: Callable[..., Opened], keys: Keys
+) -> None:
+    host = serve()
+    config = gpu(host, f"IdentityFile {keys.file('other', keys.other)}", f"IdentityFile {keys.file('key')}")
+    assert opening(config, accept_new_host_key=True).accepted_host_key
+    assert (keys.folder / "known_hosts").read_text().count("\n") == 1
+
+
+def test_every_key_that_was_refused_is_named(
+    serve: Callable[..., Host], opening: Callable[..., Opened], keys: Keys
+) -> None:
+    host = serve()
+    first, second = keys.file("first", keys.other), keys.file("second", keys.host_2)
+    with pytest.raises(ConnectionFailed) as caught:
+        opening(gpu(host, f"IdentityFile {first}", f"IdentityFile {second}"), host)
+    assert caught.value.kind is Trouble.AUTHENTICATION
+    assert (
+        f"private key {first} (ED25519 {keys.other.get_fingerprint()}) and "
+        f"private key {second} (ED25519 {keys.host_2.get_fingerprint()})"
+    ) in caught.value.message
+
+
 def test_proxy_command(serve: Callable[..., Host], opening: Callable[..., Opened], keys: Keys) -> None:
     host = serve()
     relay = keys.folder / "relay.py"

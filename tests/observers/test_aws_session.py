@@ -21,6 +21,7 @@ from pytest_pipeline.observers.identity import Identity, see_identity
 from pytest_pipeline.settings import Aws
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from observers.aws_world import MakeAws
@@ -169,6 +170,29 @@ def test_a_session_makes_clients_for_many_threads(world: AwsWorld, make_aws: Mak
     assert made == [ACCOUNT] * 8
 
 
+def test_botocore_makes_one_client_at_a_time(
+    world: AwsWorld, make_aws: MakeAws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aws = make_aws(world.admin)
+    session = make_session(aws)
+    inside, met = threading.Semaphore(1), threading.Event()
+
+    def make(*_: Any, **__: Any) -> None:
+        if not inside.acquire(blocking=False):
+            met.set()
+            return
+        met.wait(0.2)  # long enough for the other, who is at the door
+        inside.release()
+
+    monkeypatch.setattr("botocore.session.Session.create_client", make)
+    threads = [threading.Thread(target=client, args=(session, "sts", aws)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not met.is_set(), "two were in botocore at once"
+
+
 # --- Roles, MFA and the sessions the AWS CLI has cached
 
 
@@ -210,8 +234,9 @@ def test_a_session_the_cli_has_cached_is_used(
         (timedelta(hours=1), "{"),
         (timedelta(hours=1), '{"Credentials": {}}'),
         (timedelta(hours=1), "[]"),
+        (timedelta(hours=1), '{"Credentials": {"AccessKeyId": "A", "Expiration": "2999-01-01T00:00:00Z"}}'),
     ],
-    ids=["expired", "cut off", "without keys", "no table"],
+    ids=["expired", "cut off", "without keys", "no table", "half of the keys"],
 )
 def test_mfa_without_a_live_session_is_said_and_never_asked(
     world: AwsWorld, make_aws: MakeAws, tmp_path: Path, expires_in: timedelta, damage: str
@@ -370,9 +395,22 @@ def ended(pid: int) -> bool:
         return bool(waiting.poll(5000))
 
 
+@pytest.fixture
+def waiting_stdin() -> Iterator[None]:
+    """A standard input on which nothing ever comes, as in a terminal that nobody sits at."""
+    kept = os.dup(0)
+    ours, theirs = os.pipe()
+    os.dup2(ours, 0)
+    yield
+    os.dup2(kept, 0)
+    for descriptor in (kept, ours, theirs):
+        os.close(descriptor)
+
+
+@pytest.mark.usefixtures("waiting_stdin")
 def test_a_process_has_no_terminal_to_ask_on(world: AwsWorld, make_aws: MakeAws) -> None:
     script = "if read answer || (: < /dev/tty) 2>/dev/null; then sleep 1000; fi; echo 'cannot ask' >&2; exit 3"
-    met = failed(process(make_aws(world.admin), script))
+    met = failed(process(make_aws(world.admin), script), deadline_s=5.0)
     assert (met.kind, met.what) == (
         Kind.SOURCE_FAILED,
         "Error when retrieving credentials from custom-process: cannot ask",

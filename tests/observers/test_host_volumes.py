@@ -143,7 +143,7 @@ def test_a_file_system_without_a_number_of_inodes(looks: Callable[..., Volume]) 
 
 
 def test_not_writable_by_the_user(looks: Callable[..., Volume]) -> None:
-    seen = looks("mkdir t; mount -t tmpfs -o mode=755 tmpfs t", "t", become=AS_USER)
+    seen = looks("mkdir t; mount -t tmpfs -o mode=555 tmpfs t", "t", become=AS_USER)
     write = seen.write.value
     assert (write.ok, write.step, write.errno, write.why) == (False, "create", "EACCES", "Permission denied")
     assert seen.free_bytes > 0
@@ -151,7 +151,7 @@ def test_not_writable_by_the_user(looks: Callable[..., Volume]) -> None:
 
 def test_a_path_that_may_not_be_looked_into_is_unknown(looks: Callable[..., Volume], tmp_path: Path) -> None:
     with pytest.raises(pytest.fail.Exception) as caught:
-        looks("mkdir -p t; mount -t tmpfs -o mode=700 tmpfs t; mkdir t/deep", "t/deep", become=AS_USER)
+        looks("mkdir t; mount -t tmpfs tmpfs t; mkdir t/deep; chmod 0 t", "t/deep", become=AS_USER)
     assert str(caught.value) == f"{tmp_path}/t/deep: Permission denied: {tmp_path}/t/deep"
 
 
@@ -162,7 +162,9 @@ def test_the_upper_of_two_mounts_counts(looks: Callable[..., Volume]) -> None:
 
 
 def test_a_mount_that_a_later_one_hides(looks: Callable[..., Volume], tmp_path: Path) -> None:
-    setup = "mkdir -p t; mount -t tmpfs one t; mkdir t/deep; mount -t tmpfs two t/deep; mount -t tmpfs three t; mkdir t/deep"
+    setup = (
+        "mkdir t; mount -t tmpfs one t; mkdir t/deep; mount -t tmpfs two t/deep; mount -t tmpfs three t; mkdir t/deep"
+    )
     seen = looks(setup, "t/deep")
     # Names alone would say that t/deep is a mount.
     assert (seen.is_mount, seen.mount.source, seen.mount.point) == (False, "three", f"{tmp_path}/t")

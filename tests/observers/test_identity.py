@@ -197,6 +197,17 @@ def test_a_profile_that_is_not_there(world: AwsWorld, make_aws: MakeAws) -> None
     )
 
 
+def test_a_profile_that_the_environment_chose_is_named(
+    world: AwsWorld, make_aws: MakeAws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "team")
+    assert trouble(make_aws(world.admin, credentials_file=None), Kind.PROFILE_MISSING) == (
+        "The config profile (team) could not be found in the environment, ~/.aws, and container or instance metadata "
+        "(profile team)",
+        "aws configure --profile team",
+    )
+
+
 def test_a_file_that_is_no_configuration(world: AwsWorld, make_aws: MakeAws) -> None:
     aws = make_aws(world.admin)
     assert aws.credentials_file is not None
