@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pytest_pipeline.matrix import Planned
     from pytest_pipeline.outcome import Outcome
     from pytest_pipeline.readiness import Readiness
+    from pytest_pipeline.report import Report
     from pytest_pipeline.session import PipelineSession
 
 _LIFTED = (Verdict.BLOCKED, Verdict.ATTENTION, Verdict.NOTHING_JUDGED)
@@ -116,8 +117,9 @@ class Gate:
             )
             readiness = with_problem(readiness, problem)
         run, args = self._session.run, [str(arg) for arg in self._config.invocation_params.args]
-        self._config.hook.pytest_pipeline_verdict(
-            report=Report(
+        self._announce(
+            session,
+            Report(
                 readiness=readiness,
                 run_id=run.id,
                 exit_status=status,
@@ -129,8 +131,24 @@ class Gate:
                 settings_sha256=self._session.settings_or_none.sha256 if self._session.settings_or_none else "",
                 pipeline_commit=commit_of(self._session),
                 effects=effects_of(self._session),
-            )
+            ),
         )
+
+    def _announce(self, session: pytest.Session, report: Report) -> None:
+        """Tell all reports; the terminal comes last, so that it never says READY where another one could not be made."""
+        from pytest_pipeline.judgement import with_problem  # noqa: PLC0415 - as above
+
+        try:
+            self._config.hook.pytest_pipeline_verdict(report=report)
+        except Exception as error:  # noqa: BLE001 - whatever a report breaks with, the verdict must still be heard
+            what = f"{type(error).__name__}: {error}"
+            problem = Problem(kind="report", where="a report", what=what, fix="Mend the report, or leave it out")
+            status = int(session.exitstatus) or int(pytest.ExitCode.TESTS_FAILED)
+            session.exitstatus = status
+            terminal = self._config.pluginmanager.get_plugin("pipeline-terminal")
+            terminal.pytest_pipeline_verdict(
+                replace(report, readiness=with_problem(report.readiness, problem), exit_status=status)
+            )
 
     def _judge(self, planned: tuple[Planned, ...]) -> Readiness:
         from pytest_pipeline.judgement import judge  # noqa: PLC0415 - as above

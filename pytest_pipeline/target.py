@@ -46,7 +46,7 @@ def commit_of(session: PipelineSession) -> str:
     """Return the commit of the repository that is judged, "-dirty" if it was changed, "" where there is none."""
     git = ["git", "-C", str(session.rootdir), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
-        ran = subprocess.run(git, capture_output=True, text=True, check=False, timeout=_GIT_S)  # noqa: S603 - no input
+        ran = subprocess.run(git, capture_output=True, encoding="utf-8", errors="replace", check=False, timeout=_GIT_S)  # noqa: S603 - no input
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return ran.stdout.strip()

@@ -400,6 +400,17 @@ def test_what_a_killed_run_left_is_removed_by_the_next(pytester: pytest.Pytester
     assert list(cache.glob("pytest-pipeline/runs/*")) == []
 
 
+def test_a_report_that_cannot_be_written_is_a_problem(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_inner=SLOW.replace("time.sleep(60)", "pass"))
+    (pytester.path / "file").touch()
+    ran = pytester.runpytest_subprocess("--readiness-json=file/r.json", "-p", "no:randomly")
+
+    assert ran.ret == 1
+    assert "report (a report): NotADirectoryError: " in ran.stdout.str() or "FileExistsError" in ran.stdout.str()
+    assert ran.outlines[-1] == "verdict: BLOCKED"
+    assert "READY" not in ran.stdout.str()
+
+
 def test_a_run_leaves_no_folder(pipeline: Runner, cache: Path) -> None:
     pipeline.run(ONE_ROW)
 

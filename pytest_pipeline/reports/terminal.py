@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import pytest
+import pytest
 
+if TYPE_CHECKING:
     from pytest_pipeline.report import Report
 
 
@@ -17,6 +17,7 @@ class TerminalReport:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
 
+    @pytest.hookimpl(trylast=True)
     def pytest_pipeline_verdict(self, report: Report) -> None:
         """Write the last lines of the run."""
         from pytest_pipeline.reports.screen import render  # noqa: PLC0415 - asleep, nothing is rendered
