@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -135,7 +135,7 @@ class Gate:
         )
 
     def _announce(self, session: pytest.Session, report: Report) -> None:
-        """Tell all reports; the terminal comes last, so that it never says READY where another one could not be made."""
+        """Tell all reports. The terminal comes last: it never says READY where another one could not be made."""
         from pytest_pipeline.judgement import with_problem  # noqa: PLC0415 - as above
 
         try:
@@ -145,7 +145,7 @@ class Gate:
             problem = Problem(kind="report", where="a report", what=what, fix="Mend the report, or leave it out")
             status = int(session.exitstatus) or int(pytest.ExitCode.TESTS_FAILED)
             session.exitstatus = status
-            terminal = self._config.pluginmanager.get_plugin("pipeline-terminal")
+            terminal: Any = self._config.pluginmanager.get_plugin("pipeline-terminal")
             terminal.pytest_pipeline_verdict(
                 replace(report, readiness=with_problem(report.readiness, problem), exit_status=status)
             )

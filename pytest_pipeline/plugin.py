@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
 import threading
 from pathlib import Path
@@ -35,8 +34,12 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 def pytest_load_initial_conftests(early_config: pytest.Config, args: Sequence[str]) -> None:
     """Remove yesterday's reports before anything can go wrong: a READY never outlives a run that failed to start."""
     for file in report_files(early_config.known_args_namespace, args):
-        with contextlib.suppress(FileNotFoundError):
-            Path(file).unlink()
+        try:
+            Path(file).unlink(missing_ok=True)
+        except OSError as error:
+            raise pytest.UsageError(
+                f"no report can be written to {file}: {error.strerror}; name another file"
+            ) from None
 
 
 @pytest.hookimpl(tryfirst=True)

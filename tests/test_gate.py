@@ -400,15 +400,26 @@ def test_what_a_killed_run_left_is_removed_by_the_next(pytester: pytest.Pytester
     assert list(cache.glob("pytest-pipeline/runs/*")) == []
 
 
-def test_a_report_that_cannot_be_written_is_a_problem(pytester: pytest.Pytester) -> None:
-    pytester.makepyfile(test_inner=SLOW.replace("time.sleep(60)", "pass"))
+@pytest.mark.parametrize("name", ["file/r.json", "folder"])
+def test_a_report_that_cannot_be_written_is_a_usage_error(pytester: pytest.Pytester, name: str) -> None:
+    pytester.makepyfile(test_plain=PLAIN)
     (pytester.path / "file").touch()
-    ran = pytester.runpytest_subprocess("--readiness-json=file/r.json", "-p", "no:randomly")
+    (pytester.path / "folder").mkdir()
+    ran = pytester.runpytest_subprocess(f"--readiness-json={name}")
+
+    assert ran.ret == 4
+    assert f"no report can be written to {name}: " in ran.stderr.str()
+    assert "Traceback" not in ran.stderr.str()
+
+
+def test_a_report_that_breaks_is_a_problem_and_the_verdict_is_heard(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest("def pytest_pipeline_verdict(report): raise RuntimeError('no printer')")
+    pytester.makepyfile(test_inner=SLOW.replace("time.sleep(60)", "pass"))
+    ran = pytester.runpytest_subprocess("-p", "no:randomly")
 
     assert ran.ret == 1
-    assert "report (a report): NotADirectoryError: " in ran.stdout.str() or "FileExistsError" in ran.stdout.str()
+    assert "report (a report): RuntimeError: no printer" in [line.strip() for line in ran.outlines]
     assert ran.outlines[-1] == "verdict: BLOCKED"
-    assert "READY" not in ran.stdout.str()
 
 
 def test_a_run_leaves_no_folder(pipeline: Runner, cache: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import subprocess
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -178,6 +179,25 @@ def test_wrong_key(serve: Callable[..., Host], opening: Callable[..., Opened], k
         f"(ED25519 {keys.other.get_fingerprint()}); it accepts publickey: "
         "wrong user, or the public key is not in its authorized_keys"
     )
+
+
+def test_a_given_key_is_judged_although_the_agent_has_a_better_one(
+    serve: Callable[..., Host], opening: Callable[..., Opened], keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not shutil.which("ssh-agent"):
+        pytest.skip("no ssh-agent on this machine")
+    socket_path = keys.folder / "a"
+    agent = subprocess.Popen(["ssh-agent", "-D", "-a", socket_path], stdout=subprocess.PIPE)
+    assert agent.stdout
+    agent.stdout.readline()  # it says where it listens when it does
+    try:
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(socket_path))
+        subprocess.run(["ssh-add", "-q", keys.file("unlocked")], check=True)
+        failure = failure_of(opening, serve().port, key=keys.file("other", keys.other))
+    finally:
+        agent.terminate()
+        agent.communicate()
+    assert failure.kind is Trouble.AUTHENTICATION
 
 
 def test_key_faults_are_found_before_connecting(
