@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_pipeline.attempt import mode_key, mode_of
 from pytest_pipeline.matrix import FailureMode, Planned, Severity
-from pytest_pipeline.recorder import mode_key, mode_of
 from pytest_pipeline.session import may_wake
 from pytest_pipeline.stage import STAGES
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_pipeline.attempt import attempt_key
 from pytest_pipeline.outcome import Evidence
-from pytest_pipeline.recorder import attempt_key
 from pytest_pipeline.session import session_key
 
 if TYPE_CHECKING:

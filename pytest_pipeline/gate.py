@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_pipeline.outcome import Problem, Status
-from pytest_pipeline.recorder import outcome_of
 from pytest_pipeline.session import awake_by_option
+from pytest_pipeline.showing import outcome_of
 from pytest_pipeline.stage import Verdict
 
 if TYPE_CHECKING:

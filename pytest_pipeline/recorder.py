@@ -8,66 +8,24 @@ from __future__ import annotations
 import functools
 import inspect
 import string
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_pipeline.attempt import Attempt, Waived, attempt_key, mode_of
 from pytest_pipeline.diagnosis import diagnose, fill, reason_of
-from pytest_pipeline.matrix import FailureMode
-from pytest_pipeline.outcome import Blocked, Evidence, NotApplicable, Outcome, Status, Waiver, watch_for_blocks, worst
+from pytest_pipeline.outcome import Blocked, NotApplicable, Outcome, Status, watch_for_blocks
+from pytest_pipeline.showing import hide_secrets, show, tell_junit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
 
+    from pytest_pipeline.matrix import FailureMode
     from pytest_pipeline.outcome import Scalar
     from pytest_pipeline.session import PipelineSession
 
-mode_key = pytest.StashKey[FailureMode]()
-attempt_key = pytest.StashKey["Attempt"]()
-
-OUTCOME = "pipeline_outcome"
 _NO_CASES = "got empty parameter set"  # how pytest begins the reason of a parametrization without values
-_PROPERTIES = ("pipeline_row", "pipeline_status", "pipeline_blocked_by", "diagnostic", "fix")
-
-
-@dataclass(slots=True, kw_only=True)
-class Attempt:
-    """What one attempt at a case gathers while it runs: new for each attempt, so that nothing leaks into a rerun."""
-
-    number: int
-    evidence: Evidence = field(default_factory=Evidence)
-    blocks: list[Blocked] = field(default_factory=list)
-    waiver: Waiver | None = None
-    calling: bool = False
-    subtests: list[Outcome] = field(default_factory=list)
-
-    def take_blocks(self) -> list[Blocked]:
-        """Return the blocks raised since they were last taken, so that each subtest answers for its own."""
-        taken = [*self.blocks]
-        self.blocks.clear()
-        return taken
-
-    def take_warnings(self) -> list[str]:
-        """Return the warnings noted since they were last taken."""
-        taken = [*self.evidence.warnings]
-        self.evidence.warnings.clear()
-        return taken
-
-
-def outcome_of(report: pytest.TestReport) -> Outcome | None:
-    """Return the outcome that hangs on a report, if it is a row's."""
-    wire = getattr(report, OUTCOME, None)
-    return None if wire is None else Outcome.from_wire(wire)
-
-
-def mode_of(item: pytest.Item) -> FailureMode | None:
-    """Return the row an item is a case of, if it is one."""
-    return item.stash.get(mode_key, None)
-
-
-class Waived(pytest.skip.Exception):  # type: ignore[misc,name-defined]  # pytest types it as a class variable
-    """A row is left out by a waiver."""
 
 
 class Recorder:
@@ -147,9 +105,9 @@ class Recorder:
         outcome = _without_secrets(outcome, self._session.redact)
         if attempt.calling:
             attempt.subtests.append(outcome)
-        _show(outcome, item, report, call)
-        _hide_secrets(report, self._session.redact)
-        _tell_junit(item, *attempt.subtests, outcome)
+        show(outcome, item, report, call)
+        hide_secrets(report, self._session.redact)
+        tell_junit(item, *attempt.subtests, outcome)
         return report
 
     def _outcome(
@@ -273,67 +231,6 @@ def _command(template: str, noted: Mapping[str, Scalar]) -> str:
     """Fill a remedy; a command with a hole in it is no command to paste."""
     names = [name for _, name, _, _ in string.Formatter().parse(template) if name]
     return fill(template, noted) if all(name in noted for name in names) else ""
-
-
-def _show(outcome: Outcome, item: pytest.Item, report: pytest.TestReport, call: pytest.CallInfo[None]) -> None:
-    """Hang the outcome on the report, and let pytest, junit and html say what it says."""
-    vars(report)[OUTCOME] = outcome.to_wire()
-    if outcome.status is Status.BLOCKED:
-        message = f"blocked by {outcome.blocked_by}: {outcome.why}"
-        _become_error(report, call, item, message)
-    elif outcome.status is Status.FAILED:
-        message = f"{outcome.diagnostic} -> {outcome.fix}"
-        if report.failed:
-            _say(report, message)
-        else:
-            _become_failure(report, call, item, message)
-
-
-def _hide_secrets(report: pytest.TestReport, redact: Callable[[str], str]) -> None:
-    """Traceback and captured output show what a host said; where that holds a secret, they become redacted text."""
-    report.sections = [(name, redact(content)) for name, content in report.sections]
-    if report.longrepr is not None and not isinstance(report.longrepr, tuple):
-        shown = str(report.longrepr)
-        hidden = redact(shown)
-        if hidden != shown:
-            report.longrepr = hidden
-
-
-def _tell_junit(item: pytest.Item, *outcomes: Outcome) -> None:
-    """Let junit's properties say what the worst case says; junit reads them once, at the item's teardown."""
-    status = worst(*(outcome.status for outcome in outcomes))
-    said = next(outcome for outcome in outcomes if outcome.status is status)
-    values = (said.row, said.status.value, said.blocked_by, said.diagnostic, said.fix)
-    item.user_properties = [
-        *(pair for pair in item.user_properties if pair[0] not in _PROPERTIES),
-        *zip(_PROPERTIES, values, strict=True),
-    ]
-
-
-def _become_error(report: pytest.TestReport, call: pytest.CallInfo[None], item: pytest.Item, message: str) -> None:
-    report.when = "setup"
-    _become_failure(report, call, item, message)
-
-
-def _become_failure(report: pytest.TestReport, call: pytest.CallInfo[None], item: pytest.Item, message: str) -> None:
-    report.outcome = "failed"
-    vars(report).pop("wasxfail", None)
-    failure = pytest.fail.Exception(message, pytrace=False)
-    traceback = call.excinfo.tb if call.excinfo else None
-    if traceback is None:
-        report.longrepr = message
-    else:
-        excinfo = pytest.ExceptionInfo.from_exc_info((type(failure), failure, traceback))
-        report.longrepr = item.repr_failure(excinfo)
-
-
-def _say(report: pytest.TestReport, message: str) -> None:
-    """Let pytest's summary line and junit's message be the diagnosis; the traceback stays for whoever wants it."""
-    crash = getattr(report.longrepr, "reprcrash", None)
-    if crash is not None:
-        crash.message = message
-    else:
-        report.longrepr = message
 
 
 def _returning_nothing(function: Callable[..., Any]) -> Callable[..., None]:

@@ -14,8 +14,8 @@ PACKAGE = Path(pytest_pipeline.__file__).parent
 FLOORS = (  # the highest first; a name is a module or a package of pytest_pipeline
     {"plugin", "sandbox.__main__"},
     {
-        "recorder", "gate", "reports", "fixtures", "collector", "session", "target", "options", "sandbox.prove",
-        "sandbox.detection",
+        "attempt", "recorder", "showing", "gate", "reports", "fixtures", "collector", "session", "target", "options",
+        "sandbox.prove", "sandbox.detection",
     },
     {"observers", "sandbox"},
     {"connections"},
@@ -33,8 +33,8 @@ MAY_IMPORT = {  # who may know the world outside
     "paramiko": {"connections"},
     "pydantic": {"settings", "observers"},
     "pytest": {
-        "matrix", "outcome", "hookspecs", "diagnosis", "recorder", "gate", "collector", "session", "options", "plugin",
-        "fixtures", "reports", "sandbox.prove",
+        "matrix", "outcome", "hookspecs", "diagnosis", "attempt", "recorder", "showing", "gate", "collector", "session",
+        "options", "plugin", "fixtures", "reports", "sandbox.prove",
     },
 }  # fmt: skip
 FORBIDDEN_NAMES = {"utils", "helpers", "common", "base", "manager", "misc", "tools"}

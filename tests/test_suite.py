@@ -106,7 +106,7 @@ def test_every_shipped_row_is_its_entry_in_the_catalogue(pytester: pytest.Pytest
     pytester.makepyfile(
         seen="""
 import json, pathlib
-from pytest_pipeline.recorder import mode_of
+from pytest_pipeline.attempt import mode_of
 def pytest_collection_finish(session):
     made = [mode_of(item).to_wire() | {"method": item.obj.__doc__} for item in session.items]
     pathlib.Path("modes.json").write_text(json.dumps(made))
