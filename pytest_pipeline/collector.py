@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 import time
 from dataclasses import replace
@@ -10,7 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_pipeline.attempt import mode_key, mode_of
+from pytest_pipeline.catalogue import CATALOGUE
 from pytest_pipeline.matrix import FailureMode, Planned, Severity
+from pytest_pipeline.options import OPTIMIZED
 from pytest_pipeline.session import may_wake
 from pytest_pipeline.stage import STAGES
 
@@ -29,27 +32,34 @@ class Collector:
         self._read_only = bool(config.getoption("pipeline_read_only"))
         stage = config.getoption("pipeline_stage")
         self._stage = STAGES[stage] if stage else None
-        self._plain_asserts_removed = bool(sys.flags.optimize) and config.getoption("assertmode") == "plain"
         self._session = session
         self._declared: dict[str, tuple[FailureMode, str]] = {}
-        self._deselected: list[pytest.Item] = []
+        self._made: list[pytest.Item] = []
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_pycollect_makeitem(self) -> Generator[None, object, object]:
+    def pytest_pycollect_makeitem(
+        self, collector: pytest.Collector, name: str, obj: object
+    ) -> Generator[None, object, object]:
         """Make rows of the tests that say so. What is raised here is an ordinary collection error, also under xdist."""
         made = yield
+        if made is None and _is_marked(obj):
+            raise pytest.Collector.CollectError(
+                f"{name} in {collector.nodeid} is declared a row, and pytest does not collect it; name it test_{name}"
+            )
         for item in made if isinstance(made, list) else [made]:
             if isinstance(item, pytest.Item):
                 self._make_row(item)
+            elif isinstance(item, pytest.Class) and hasattr(item.obj, "setUp"):
+                self._refuse_unittest(item)
         return made
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Give a row one case for each of several hosts. Cases come from settings: all workers collect alike."""
         if not self._awake or "pipeline_instance" not in metafunc.fixturenames:
             return
-        hosts = self._settings_or_collect_error().host.instance_ids
+        hosts = [*dict.fromkeys(self._settings_or_collect_error().host.instance_ids)]
         if len(hosts) > 1:
-            metafunc.parametrize("pipeline_instance", [*hosts], indirect=True)
+            metafunc.parametrize("pipeline_instance", hosts, indirect=True)
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -59,16 +69,14 @@ class Collector:
             items[:] = [item for item in items if item not in left_out]
             config.hook.pytest_deselected(items=left_out)
 
-    def pytest_deselected(self, items: Iterable[pytest.Item]) -> None:
-        """Remember rows that were not selected: their area is judged in part only."""
-        self._deselected += items
-
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Write down what this process planned, before xdist hears that it has collected."""
         if not self._awake:
             return
-        planned = [*self._plan(session.items, selected=True), *self._plan(self._deselected, selected=False)]
+        selected = {*session.items}
+        left_out = [item for item in self._made if item not in selected]  # by whatever means; not all tell of it
+        planned = [*self._plan(left_out, selected=False), *self._plan(session.items, selected=True)]
         if any(case.selected for case in planned):
             self._session.begin()
             self._session.run.folder.write_plan(self._session.process, planned)
@@ -87,10 +95,23 @@ class Collector:
             self._stage is not None and mode.phase not in self._stage.phases
         )
 
+    def _refuse_unittest(self, made: pytest.Class) -> None:
+        for name, method in vars(made.obj).items():
+            if _is_marked(method):
+                raise pytest.Collector.CollectError(
+                    f"{made.nodeid}::{name} is declared a row in a unittest.TestCase, which has no fixtures; "
+                    "make it a function"
+                )
+
     def _make_row(self, item: pytest.Item) -> None:
-        modes = {mark.args[0] for mark in item.iter_markers("failure_mode") if mark.args}
-        if not modes:
+        marked = [mark.args[0] if mark.args else None for mark in item.iter_markers("failure_mode")]
+        if not marked:
             return
+        modes = {mode for mode in marked if isinstance(mode, FailureMode)}
+        if len(modes) < len({*map(id, marked)}) and not modes:
+            raise pytest.Collector.CollectError(
+                f"{item.nodeid} has the mark failure_mode without a row; write @failure_mode(...) of pytest_pipeline"
+            )
         mode: FailureMode = modes.pop()
         if modes:
             raise pytest.Collector.CollectError(
@@ -101,15 +122,20 @@ class Collector:
             raise pytest.Collector.CollectError(
                 f"failure mode {mode.id!r} is declared twice, and differently: {where} and {item.nodeid}; rename one"
             )
-        if self._plain_asserts_removed:
+        entry = CATALOGUE.get(mode.id)
+        if entry is not None and _columns(entry) != _columns(mode):
             raise pytest.Collector.CollectError(
-                "python -O removes the assertions, and --assert=plain leaves pytest none: rows could never fail; "
-                "drop one of the two"
+                f"{item.nodeid} takes the id {mode.id!r} of a shipped row and says something else; choose another id"
             )
+        if sys.flags.optimize:
+            raise pytest.Collector.CollectError(OPTIMIZED)
         if self._awake:
             self._settings_or_collect_error()
         item.stash[mode_key] = mode
+        self._made.append(item)
         item.add_marker(mode.phase.marker)
+        # An assertion that fails in a thread of the row is one that failed.
+        item.add_marker(pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning"))
         item.extra_keyword_matches.add(mode.id)  # so that `-k disk-space` selects it
         if item.module.__name__.startswith("matrix_tests") if isinstance(item, pytest.Function) else False:
             item.add_marker(pytest.mark.filterwarnings("default"))  # a user's `-W error` must not bend the gate
@@ -131,3 +157,13 @@ class Collector:
     def _with_severity(self, mode: FailureMode) -> FailureMode:
         severity = self._session.settings.rows.severity.get(mode.id)
         return mode if severity is None else replace(mode, severity=Severity(severity))
+
+
+def _is_marked(obj: object) -> bool:
+    """Whether `@failure_mode` stands on a function or class itself."""
+    marks = getattr(obj, "pytestmark", ()) if inspect.isfunction(obj) or inspect.isclass(obj) else ()
+    return any(getattr(mark, "name", "") == "failure_mode" for mark in marks if marks)
+
+
+def _columns(mode: FailureMode) -> tuple[object, ...]:
+    return (mode.phase, mode.area, mode.category, mode.failure, mode.diagnostic, mode.fix, mode.severity)

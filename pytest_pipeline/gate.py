@@ -15,7 +15,7 @@ from pytest_pipeline.showing import outcome_of
 from pytest_pipeline.stage import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
     from pytest_pipeline.matrix import Planned
     from pytest_pipeline.outcome import Outcome
@@ -92,11 +92,33 @@ class Gate:
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
         """Judge when all other plugins have had their say on the exit status, and write the last lines."""
         try:
-            return (yield)
-        finally:
-            planned = self._session.run.folder.read_plan()
-            if any(case.selected for case in planned) or awake_by_option(self._config):
-                self._finish(session, planned)
+            result = yield
+        except BaseException as error:
+            what = f"{type(error).__name__}: {error}".rstrip(": ")
+            problem = Problem(kind="session end", where="pytest", what=what, fix="Mend the hook that raised it")
+            self._problems.append(problem)
+            if self._finish_if_awake(session) and isinstance(error, pytest.exit.Exception):
+                error.returncode = max(int(error.returncode or 0), int(session.exitstatus))
+            raise
+        self._finish_if_awake(session)
+        return result
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self) -> None:
+        """The first worker has rows: this process is part of the run from now on, and takes it down in the end."""
+        if self._session.run.folder.path.exists():
+            self._session.begin()
+
+    def _finish_if_awake(self, session: pytest.Session) -> bool:
+        planned = self._session.run.folder.read_plan()
+        lost = [outcome for outcome in self._outcomes if outcome.nodeid not in {case.nodeid for case in planned}]
+        if lost:
+            what = f"rows came back that nobody planned, {lost[0].nodeid} first: the run's folder was removed"
+            self._problems.append(Problem(kind="lost plan", where="pytest", what=what, fix="Run it again"))
+        if not (any(case.selected for case in planned) or lost or awake_by_option(self._config)):
+            return False
+        self._finish(session, planned)
+        return True
 
     def _finish(self, session: pytest.Session, planned: tuple[Planned, ...]) -> None:
         # Asleep, nothing is judged, and pytest does not wait for what judging needs.
@@ -116,7 +138,7 @@ class Gate:
                 fix="Look for the plugin that set it",
             )
             readiness = with_problem(readiness, problem)
-        run, args = self._session.run, [str(arg) for arg in self._config.invocation_params.args]
+        run, args = self._session.run, [self._redact(str(arg)) for arg in self._config.invocation_params.args]
         self._announce(
             session,
             Report(
@@ -133,6 +155,10 @@ class Gate:
                 effects=effects_of(self._session),
             ),
         )
+
+    @property
+    def _redact(self) -> Callable[[str], str]:
+        return self._session.redact if self._session.settings_or_none else str
 
     def _announce(self, session: pytest.Session, report: Report) -> None:
         """Tell all reports. The terminal comes last: it never says READY where another one could not be made."""
@@ -155,12 +181,17 @@ class Gate:
 
         rows = {case.nodeid for case in planned}
         crashed = {nodeid: what for nodeid, _, what in self._failures if nodeid in rows}
-        problems = [*self._problems]
+        redact = self._redact
+        problems = [replace(problem, what=redact(problem.what)) for problem in self._problems]
         for nodeid, when, what in self._failures:
             if when == "teardown":
-                problems.append(Problem(kind="teardown", where=nodeid, what=what, fix="Mend the fixture's clean-up"))
+                problems.append(
+                    Problem(kind="teardown", where=nodeid, what=redact(what), fix="Mend the fixture's clean-up")
+                )
             elif nodeid not in rows:
-                problems.append(Problem(kind="test", where=nodeid, what=what, fix="Mend the test, or deselect it"))
+                problems.append(
+                    Problem(kind="test", where=nodeid, what=redact(what), fix="Mend the test, or deselect it")
+                )
         settings = self._session.settings_or_none
         return judge(
             outcomes=self._outcomes,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,11 @@ if TYPE_CHECKING:
 
     import pytest
 
+OPTIMIZED = (
+    "python -O (PYTHONOPTIMIZE) removes the assertions of every module that pytest does not rewrite: "
+    "rows could pass without having judged; run without it"
+)
+_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _REPORTS = {"--readiness-json": "pipeline_readiness_json"}
 
 
@@ -35,7 +41,13 @@ def add_options(parser: pytest.Parser) -> None:
         dest="pipeline_stage",
         help="Judge every row of a stage; without a path, the shipped suite is run.",
     )
-    add("--run-id", metavar="ID", dest="pipeline_run_id", help="Id of this run (default: a new one).")
+    add(
+        "--run-id",
+        type=_run_id,
+        metavar="ID",
+        dest="pipeline_run_id",
+        help="Id of this run (default: a new one).",
+    )
     add(
         "--read-only",
         action="store_true",
@@ -81,7 +93,7 @@ def add_options(parser: pytest.Parser) -> None:
     )
 
 
-def report_files(known: argparse.Namespace, args: Sequence[str]) -> list[str]:
+def report_files(args: Sequence[str], known: argparse.Namespace | None = None) -> list[str]:
     """Return the files that reports are to be written to, also where the rest of the command line is wrong."""
     named = [getattr(known, dest, None) for dest in _REPORTS.values()]
     for option in _REPORTS:
@@ -104,12 +116,16 @@ def usage_error_in(config: pytest.Config) -> str:
             return (
                 f"--sandbox looks at a stand-in, and {' and '.join(real)} names the real thing; give one or the other"
             )
-    if sys.flags.optimize and option("assertmode") == "plain":
-        return (
-            "python -O removes the assertions, and --assert=plain leaves pytest none: rows could never fail; "
-            "drop one of the two"
+    return OPTIMIZED if sys.flags.optimize else ""
+
+
+def _run_id(text: str) -> str:
+    """A run id becomes the name of a folder that is removed in the end: it must not lead anywhere else."""
+    if not _RUN_ID.fullmatch(text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no run id: letters, digits, '.', '_' and '-', 100 at most, the first a letter or digit"
         )
-    return ""
+    return text
 
 
 def _percentage(text: str) -> float:

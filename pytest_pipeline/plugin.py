@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,9 +18,12 @@ if TYPE_CHECKING:
     from xdist.workermanage import WorkerController
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Declare the options of the group "pipeline"."""
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    """Declare the options of the group "pipeline", and remove the reports named: other plugins may yet fail to load."""
     add_options(parser)
+    config: pytest.Config | None = pluginmanager.get_plugin("pytestconfig")
+    if config is not None:
+        _remove_reports(report_files([str(arg) for arg in config.invocation_params.args]))
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -33,9 +34,16 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config, args: Sequence[str]) -> None:
     """Remove yesterday's reports before anything can go wrong: a READY never outlives a run that failed to start."""
-    for file in report_files(early_config.known_args_namespace, args):
+    _remove_reports(report_files(args, early_config.known_args_namespace))
+
+
+def _remove_reports(files: Sequence[str]) -> None:
+    for file in files:
+        path = Path(file)
         try:
-            Path(file).unlink(missing_ok=True)
+            if path.exists() and not path.is_file():
+                raise pytest.UsageError(f"no report can be written to {file}: it is no regular file; name another file")
+            path.unlink(missing_ok=True)
         except OSError as error:
             raise pytest.UsageError(
                 f"no report can be written to {file}: {error.strerror}; name another file"
@@ -87,23 +95,6 @@ def _configure_controller(config: pytest.Config, session: PipelineSession) -> No
         config.pluginmanager.register(JsonReport(Path(json_file)), "pipeline-json")
     if awake_by_option(config):
         session.wake()
-        _stop_on_sigterm(config)
-
-
-def _stop_on_sigterm(config: pytest.Config) -> None:
-    """Let a polite kill end the run as Ctrl-C does: with clean-ups, reports and a verdict."""
-    if threading.current_thread() is not threading.main_thread():
-        return
-
-    def stop(signum: int, _frame: object) -> None:
-        raise KeyboardInterrupt(f"stopped by {signal.Signals(signum).name}")
-
-    before = signal.signal(signal.SIGTERM, stop)
-
-    def restore() -> None:
-        signal.signal(signal.SIGTERM, before)
-
-    config.add_cleanup(restore)
 
 
 @pytest.hookimpl(optionalhook=True)

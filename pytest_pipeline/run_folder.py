@@ -5,11 +5,13 @@ It lies under the XDG cache and is gone when the run ends well; what a killed ru
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
 import secrets
 import shutil
+import tempfile
 import threading
 import time
 from dataclasses import dataclass
@@ -27,9 +29,15 @@ INHERITED = "inherited-effects.jsonl"
 
 
 def runs_folder(environ: Mapping[str, str]) -> Path:
-    """Return where the folders of all runs lie (XDG Base Directory Specification)."""
-    cache = environ.get("XDG_CACHE_HOME") or str(Path(environ.get("HOME") or "~").expanduser() / ".cache")
-    return Path(cache) / "pytest-pipeline" / "runs"
+    """Return where the folders of all runs lie (XDG Base Directory Specification).
+
+    Where the cache cannot be written (a container's user without a home), they lie in the folder for temporary files.
+    """
+    cache = Path(environ.get("XDG_CACHE_HOME") or Path(environ.get("HOME") or "/nonexistent") / ".cache")
+    there = next(folder for folder in (cache, *cache.parents) if folder.exists())
+    if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+        cache = Path(tempfile.gettempdir()) / f"pytest-pipeline-{os.getuid()}"
+    return cache / "pytest-pipeline" / "runs"
 
 
 def new_run_id() -> str:
@@ -46,12 +54,17 @@ class RunFolder:
     def hold(self, process: str) -> int:
         """Make the folder, readable by its owner only, and hold it for the life of this process.
 
-        While one process holds it, no other run takes it for dead. Returns the lock's file descriptor.
+        While one process holds it, no other run takes it for dead. Returns the lock's file descriptor. Raises
+        BlockingIOError where a run with the same id holds it.
         """
         for folder in (self.path / "planned", self.path / "observations"):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = os.open(self.path / f"{process}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            raise
         return lock
 
     def remove(self) -> None:
@@ -95,11 +108,14 @@ def inherit_from_dead_runs(heir: Path) -> None:
     for folder in heir.parent.iterdir():
         locks = [*folder.glob("*.lock")]
         if folder != heir and locks and not any(_is_held(lock) for lock in locks):
-            for journal in (folder / INHERITED, folder / EFFECTS):
-                if journal.exists():
-                    with (heir / INHERITED).open("ab") as inherited:
-                        inherited.write(journal.read_bytes())
-            shutil.rmtree(folder, ignore_errors=True)
+            dead = heir / f"dead-{folder.name}"
+            with contextlib.suppress(FileNotFoundError):  # another run took it: it has one heir
+                folder.rename(dead)
+                for journal in (dead / INHERITED, dead / EFFECTS):
+                    if journal.exists():
+                        with (heir / INHERITED).open("ab") as inherited:
+                            inherited.write(journal.read_bytes())
+                shutil.rmtree(dead, ignore_errors=True)
 
 
 def _is_held(lock_file: Path) -> bool:

@@ -9,6 +9,8 @@ import datetime as dt
 import functools
 import inspect
 import os
+import signal
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -170,9 +172,19 @@ class PipelineSession:
             raise pytest.UsageError(str(error)) from None
 
     def begin(self) -> None:
-        """There are rows to judge: make the run's folder, and hold it."""
+        """There are rows to judge: make the run's folder, hold it, and end politely when asked to.
+
+        Raises pytest.UsageError where another run has the same id.
+        """
         if self._lock is None:
-            self._lock = self.run.folder.hold(self.process)
+            try:
+                self._lock = self.run.folder.hold(self.process)
+            except BlockingIOError:
+                raise pytest.UsageError(
+                    f"a run with the id {self.run.id!r} is under way; give another --run-id"
+                ) from None
+            if self.is_controller:
+                stop_on_sigterm(self._config)
             if self.process in ("main", "gw0"):
                 inherit_from_dead_runs(self.run.folder.path)
 
@@ -205,10 +217,10 @@ class PipelineSession:
         if self._sandbox is not None:
             self._sandbox.stop()
         if self._lock is not None:
+            if self.is_controller:
+                self.run.folder.remove()
             os.close(self._lock)
             self._lock = None
-        if self.is_controller:
-            self.run.folder.remove()
 
     def to_workerinput(self, *, with_settings: bool) -> dict[str, Any]:
         """Return what a worker is handed, as JSON builtins. Secrets cross a pipe between two processes of the run."""
@@ -251,6 +263,22 @@ class PipelineSession:
                 file = inspect.getsourcefile(inspect.unwrap(function))
                 return f"the fixture {name!r} is overridden in {file}; rename the one there"
         return ""
+
+
+def stop_on_sigterm(config: pytest.Config) -> None:
+    """Let a polite kill end the run as Ctrl-C does: with clean-ups, reports and a verdict."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+
+    def stop(signum: int, _frame: object) -> None:
+        raise KeyboardInterrupt(f"stopped by {signal.Signals(signum).name}")
+
+    before = signal.signal(signal.SIGTERM, stop)
+
+    def restore() -> None:
+        signal.signal(signal.SIGTERM, before)
+
+    config.add_cleanup(restore)
 
 
 def _new_run(config: pytest.Config) -> Run:

@@ -61,7 +61,7 @@ class SshConnection:
             raise self._lost(command) from error
         finally:
             alarm.cancel()
-            channel.close()
+            _close(channel)
         stdout, stderr = bytes(exchange.stdout), bytes(exchange.stderr)
         if exchange.overflowed:
             raise OutputTooLong(OUTPUT_LIMIT_BYTES)
@@ -115,14 +115,14 @@ class _Exchange:
         self._receive(self._channel.recv, self.stdout)
         status: int = self._channel.recv_exit_status()
         beside[1].join()
-        self._channel.close()  # wakes a sender whose command did not want the rest
+        _close(self._channel)  # wakes a sender whose command did not want the rest
         beside[0].join()
         return status
 
     def time_out(self) -> None:
         """End the exchange from outside."""
         self.timed_out = True
-        self._channel.close()
+        _close(self._channel)
 
     def _send(self, stdin: bytes) -> None:
         # A command that ends without reading its input is judged by what it said, not by the broken pipe.
@@ -136,5 +136,11 @@ class _Exchange:
                 sink += data
                 if len(self.stdout) + len(self.stderr) > OUTPUT_LIMIT_BYTES:
                     self.overflowed = True
-                    self._channel.close()
+                    _close(self._channel)
                     return
+
+
+def _close(channel: paramiko.Channel) -> None:
+    """Close a channel; where the connection is gone already, there is nobody left to tell."""
+    with contextlib.suppress(EOFError, OSError, paramiko.SSHException):
+        channel.close()

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import asyncssh
+import paramiko
 import pytest
 from ssh_servers import Host, Keys, black_hole, free_port, listening, make_keys, relay, reset, serving
 
@@ -520,6 +521,24 @@ def test_cut_in_the_middle_of_a_command(serve: Callable[..., Host], opening: Cal
     )
     with pytest.raises(ConnectionFailed, match=r"was lost before a command could be run$"):
         opened.connection.run("true", timeout_s=9)
+
+
+def test_a_deadline_on_a_connection_that_is_gone_is_quiet(
+    serve: Callable[..., Host], opening: Callable[..., Opened], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = opening(serve().port)
+    close = paramiko.Channel.close
+
+    def close_and_fail(channel: Any) -> None:
+        close(channel)
+        raise EOFError  # as paramiko does when the connection went down meanwhile
+
+    monkeypatch.setattr(paramiko.Channel, "close", close_and_fail)
+    assert opened.connection.run("echo fine", timeout_s=9).stdout == b"fine\n"
+    with pytest.raises(CommandTimedOut):
+        opened.connection.run("sleep 60", timeout_s=1)
+    with pytest.raises(OutputTooLong):
+        opened.connection.run("cat /dev/zero", timeout_s=30)
 
 
 def test_no_further_session(serve: Callable[..., Host], opening: Callable[..., Opened]) -> None:
