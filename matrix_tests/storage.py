@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pytest_pipeline.settings import Bucket, Settings
 
 _SAID_IN_FULL = 3
+_TRIED = {"s3:ListBucket", "s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"}
 
 Wanted = tuple[str, str, str]
 """(bucket, identity, prefix): each of them must have been looked at."""
@@ -57,6 +58,9 @@ def judge_access(
     """
     evidence(looked_at=", ".join(dict.fromkeys(f"s3://{bucket}" for bucket, _, _ in accesses)))
     buckets = {bucket.name: bucket for bucket in settings.aws.buckets}
+    for bucket in settings.aws.buckets:
+        for action in sorted({*bucket.actions} - _TRIED):
+            evidence.warn(f"{action} on {bucket.name} is in aws.buckets.actions, and is not tried")
     wrong: dict[str, list[str]] = {}  # what is wrong -> for whom, and where
     first: tuple[str, str] | None = None
     for (name, identity, prefix), access in accesses.items():
@@ -68,10 +72,13 @@ def judge_access(
     if first is not None:
         evidence(bucket=first[0], permissions=_in_words(wrong))
         evidence.remedy(first[1])
-    assert not wrong
+        raise AssertionError  # the diagnostic says it all; an `assert` here is one that `python -O` may remove
 
 
 def _wanted(settings: Settings, prefixes: Mapping[str, Sequence[str]]) -> list[Wanted]:
+    blind = [bucket.name for bucket in settings.aws.buckets if not (bucket.read or bucket.write)]
+    if blind:
+        raise Blocked(f"aws.buckets {', '.join(blind)}: read or write prefixes", by="settings")
     return [
         (bucket.name, identity, prefix)
         for bucket in settings.aws.buckets
@@ -112,7 +119,8 @@ def _remarks(access: BucketAccess | None, bucket: Bucket, settings: Settings) ->
             yield f"{attempt.action} needed {retries}"
         if attempt.region and region and attempt.region != region:
             yield f"the bucket is in {attempt.region}, not in {region}: every request is redirected"
-        if "denied" in attempt.message:  # only the gate wanted it, to see more: the pipeline can do without
+        # What only the gate wanted, to see more, and was denied; or nothing to read: a prefix may be mistyped.
+        if "denied" in attempt.message or attempt.message.startswith("no object"):
             yield f"{attempt.action}: {attempt.message}"
 
 

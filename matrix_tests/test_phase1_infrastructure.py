@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from matrix_tests.storage import judge_access, read_access, write_access
-from matrix_tests.volumes import free_for, judge_mount
+from matrix_tests.volumes import free_for, judge_mount, needed_bytes, not_the_volume
 from pytest_pipeline import Blocked, Reading, failure_mode
 from pytest_pipeline.observers.instance_facts import Absence
 
@@ -215,8 +215,16 @@ def test_disk_space(gpu_host: GpuHost, pipeline_requirements: Requirements, evid
     if not pipeline_requirements.disk:
         raise Blocked("requirements.disk", by="settings")
     seen: list[str] = []
+    volumes = {path: gpu_host.facts.volumes[path] for path in pipeline_requirements.disk}
     for path, disk in pipeline_requirements.disk.items():
-        free = free_for(gpu_host.facts.volumes[path], disk)
+        volume = volumes[path]
+        if other := not_the_volume(volume, disk):
+            raise Blocked(other, by="ebs-volume")  # what is free elsewhere says nothing of the volume
+        sharing = [one for one in volumes if one != path and volumes[one].mount.point == volume.mount.point]
+        others_bytes = sum(needed_bytes(volumes[one], pipeline_requirements.disk[one]) for one in sharing)
+        free = free_for(volume, disk, others_bytes=others_bytes)
+        if not volume.quota.is_known:
+            evidence.warn(f"whether a quota limits {path} could not be read: {volume.quota.reason}")
         seen.append(f"{free.gb}GB free at {path}, {free.required_gb}GB needed")
         evidence(path=path, free_gb=free.gb, required_gb=free.required_gb, free="; ".join(seen))
         assert free.enough, free.why
@@ -233,7 +241,11 @@ def test_disk_space(gpu_host: GpuHost, pipeline_requirements: Requirements, evid
     healthy="Instance {id} is {type} at {address}",
 )
 def test_instance_identity(
-    pipeline_settings: Settings, pipeline_aws: PipelineAws, pipeline_instance: str, evidence: Evidence
+    pipeline_settings: Settings,
+    pipeline_aws: PipelineAws,
+    gpu_host: GpuHost,
+    pipeline_instance: str,
+    evidence: Evidence,
 ) -> None:
     """The given id, address, region and type belong together."""
     readings = instance_or_end(pipeline_settings, pipeline_aws, pipeline_instance, evidence)
@@ -246,3 +258,5 @@ def test_instance_identity(
         owner = given.value.owner.or_none
         whose = f"which belongs to {owner}" if owner else "which is not its own: stopping and starting changes it"
         assert given.value.instance == instance.id, f"it is at {instance.public_ip}, not at {host.address}, {whose}"
+    says = gpu_host.readings.instance.or_none  # what the host is told by the instance metadata service, if asked
+    assert says is None or says.id == instance.id, f"the host that answers says that it is {says.id}"

@@ -28,7 +28,7 @@ class Free:
 
 def judge_mount(volume: Volume, disk: Disk, attached: Reading[tuple[AttachedVolume, ...]], evidence: Evidence) -> None:
     """Fail where the path is no mount of an allowed kind that can be written; warn where a reboot takes it away."""
-    wrong = _not_the_volume(volume, disk)
+    wrong = not_the_volume(volume, disk)
     if wrong and attached.is_known and not any(one.state == "attached" and not one.root for one in attached.value):
         wrong = f"{wrong}; EC2 says that no data volume is attached"
     wrong = wrong or _not_writable(volume) or _not_attached(volume, attached)
@@ -39,7 +39,10 @@ def judge_mount(volume: Volume, disk: Disk, attached: Reading[tuple[AttachedVolu
             evidence.warn(what)
 
 
-def _not_the_volume(volume: Volume, disk: Disk) -> str:
+def not_the_volume(volume: Volume, disk: Disk) -> str:
+    """Say why what lies at the path is not the volume that is required, or nothing."""
+    if not disk.kinds:
+        return ""
     where = volume.path if volume.real_path == volume.path else f"{volume.path} ({volume.real_path})"
     if not volume.exists:
         return f"{where} does not exist"
@@ -97,11 +100,13 @@ def _after_reboot(volume: Volume) -> list[str]:
     return warnings
 
 
-def free_for(volume: Volume, disk: Disk) -> Free:
-    """Return what is free for a fresh run, what is already there and reusable taken off what is needed."""
-    there = [reuse.value for reuse in volume.reuse.values()]
-    reusable_bytes = sum(one.allocated_bytes for one in there if one.exists and one.same_device)
-    required_gb = _tenths(max(0, disk.free_gb * _GB - reusable_bytes), up=True)
+def free_for(volume: Volume, disk: Disk, *, others_bytes: float = 0.0) -> Free:
+    """Return what is free for a fresh run, what is already there and reusable taken off what is needed.
+
+    `others_bytes` is what other declared paths need of the same file system: they share what is free.
+    """
+    need_bytes = needed_bytes(volume, disk)
+    required_gb = _tenths(need_bytes, up=True)
     free_bytes, inodes = volume.free_bytes, volume.free_inodes
     if inodes is not None and inodes < disk.inodes:
         # What cannot be put into files is not free, however many bytes there are.
@@ -111,8 +116,17 @@ def free_for(volume: Volume, disk: Disk) -> Free:
     why = f"at {volume.path}"
     if quota is not None and quota.bytes_limit and free_bytes < volume.space.value.available_bytes:
         why = f"at {volume.path}, by the user's quota of {_tenths(quota.bytes_limit)}GB"
-    enough = free_bytes >= disk.free_gb * _GB - reusable_bytes
-    return Free(gb=_tenths(free_bytes), required_gb=required_gb, enough=enough, why=why)
+    if others_bytes and free_bytes >= need_bytes:
+        left_bytes = max(0.0, free_bytes - others_bytes)
+        why = f"at {volume.path}, when other declared paths on {volume.mount.point} have taken theirs"
+        return Free(gb=_tenths(left_bytes), required_gb=required_gb, enough=left_bytes >= need_bytes, why=why)
+    return Free(gb=_tenths(free_bytes), required_gb=required_gb, enough=free_bytes >= need_bytes, why=why)
+
+
+def needed_bytes(volume: Volume, disk: Disk) -> float:
+    """Return what a fresh run needs at a path, less what is already there."""
+    there = [reuse.value for reuse in volume.reuse.values()]
+    return max(0.0, disk.free_gb * _GB - sum(one.allocated_bytes for one in there if one.exists and one.same_device))
 
 
 def _tenths(size_bytes: float, *, up: bool = False) -> float:

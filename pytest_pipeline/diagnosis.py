@@ -13,6 +13,15 @@ if TYPE_CHECKING:
     from pytest_pipeline.outcome import Scalar
 
 
+_LONGEST = 2000  # characters of a sentence; the evidence has all of it
+
+
+def printable(text: str) -> str:
+    """Return a text fit for one line of a terminal: a host's answer may hold anything, and clears no screen."""
+    clipped = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in clipped)
+
+
 def fill(template: str, noted: Mapping[str, Scalar]) -> str:
     """Fill a template's bare names; a name without a value stays as `{name}`, which the proof counts as a defect."""
     return template.format_map(_Named(noted))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_pipeline.diagnosis import printable
 from pytest_pipeline.outcome import Problem, Status
 from pytest_pipeline.session import awake_by_option
 from pytest_pipeline.showing import outcome_of
@@ -182,15 +183,19 @@ class Gate:
         rows = {case.nodeid for case in planned}
         crashed = {nodeid: what for nodeid, _, what in self._failures if nodeid in rows}
         redact = self._redact
-        problems = [replace(problem, what=redact(problem.what)) for problem in self._problems]
+        problems = [replace(problem, what=printable(redact(problem.what))) for problem in self._problems]
         for nodeid, when, what in self._failures:
             if when == "teardown":
                 problems.append(
-                    Problem(kind="teardown", where=nodeid, what=redact(what), fix="Mend the fixture's clean-up")
+                    Problem(
+                        kind="teardown", where=nodeid, what=printable(redact(what)), fix="Mend the fixture's clean-up"
+                    )
                 )
             elif nodeid not in rows:
                 problems.append(
-                    Problem(kind="test", where=nodeid, what=redact(what), fix="Mend the test, or deselect it")
+                    Problem(
+                        kind="test", where=nodeid, what=printable(redact(what)), fix="Mend the test, or deselect it"
+                    )
                 )
         settings = self._session.settings_or_none
         return judge(

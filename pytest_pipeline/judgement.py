@@ -116,11 +116,11 @@ def _last_attempts(outcomes: Sequence[Outcome]) -> list[Outcome]:
     earlier: dict[str, Outcome] = {}
     for outcome in outcomes:
         before = last.get(outcome.case)
-        if (
-            before is not None
-            and before.attempt != outcome.attempt
-            and before.status in (Status.FAILED, Status.BLOCKED)
-        ):
+        if before is not None and before.attempt == outcome.attempt:  # two subtests of one name
+            worse = worst(before.status, outcome.status)
+            last[outcome.case] = before if before.status is worse else outcome
+            continue
+        if before is not None and before.status in (Status.FAILED, Status.BLOCKED):
             earlier[outcome.case] = before
         last[outcome.case] = outcome
     return [_warned_of(outcome, earlier.get(case)) for case, outcome in last.items()]

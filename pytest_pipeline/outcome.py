@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextvars import ContextVar
+import math
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar, cast
@@ -46,17 +46,16 @@ def worst(*statuses: Status) -> Status:
     return min(statuses, key=order.index)
 
 
-_blocks_raised: ContextVar[list[Blocked] | None] = ContextVar("blocks_raised", default=None)
+_blocks_made: list[Blocked] = []
 
 
 def watch_for_blocks() -> list[Blocked]:
-    """Return a list that every `Blocked` made from now on, in this context, is added to.
+    """Return the list that every `Blocked` made from now on is added to, in whatever thread of the process.
 
-    A row that catches a `Blocked` has not looked; this is how its recorder knows.
+    A row that catches a `Blocked` has not looked; this is how its recorder knows. One row runs at a time.
     """
-    seen: list[Blocked] = []
-    _blocks_raised.set(seen)
-    return seen
+    _blocks_made.clear()
+    return _blocks_made
 
 
 class Blocked(pytest.fail.Exception):  # type: ignore[misc,name-defined]  # pytest types it as a class variable
@@ -71,9 +70,7 @@ class Blocked(pytest.fail.Exception):  # type: ignore[misc,name-defined]  # pyte
         self.reason = reason
         self.by = by
         self.remedy = remedy
-        seen = _blocks_raised.get()
-        if seen is not None:
-            seen.append(self)
+        _blocks_made.append(self)
 
 
 class NotApplicable(pytest.skip.Exception):  # type: ignore[misc,name-defined]  # pytest types it as a class variable
@@ -128,6 +125,18 @@ class Reading(Generic[T]):
         return self.known
 
 
+def _scalar(value: object) -> Scalar:
+    """Return a JSON scalar of an exact type: a subclass (of an enum, of numpy) does not cross processes."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float) and math.isfinite(value):
+        return float(value)
+    text = str.__str__(value) if isinstance(value, str) else str(value)
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 class Evidence:
     """What a row notes while it judges. It fills the templates of the row's diagnostic."""
 
@@ -140,7 +149,7 @@ class Evidence:
     def __call__(self, **noted: Scalar) -> None:
         """Note values by name. A later value of the same name replaces the earlier one."""
         for name, value in noted.items():
-            self.noted[name] = value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
+            self.noted[name] = _scalar(value)
 
     def warn(self, what: str) -> None:
         """Say what somebody should look at although the row is right."""

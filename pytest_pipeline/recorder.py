@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_pipeline.attempt import Attempt, Waived, attempt_key, mode_of
-from pytest_pipeline.diagnosis import diagnose, fill, reason_of
+from pytest_pipeline.diagnosis import diagnose, fill, printable, reason_of
 from pytest_pipeline.outcome import Blocked, NotApplicable, Outcome, Status, watch_for_blocks
 from pytest_pipeline.showing import hide_secrets, show, tell_junit
 
@@ -72,10 +72,11 @@ class Recorder:
     @pytest.hookimpl(wrapper=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Generator[None, object, object]:
         """A row that returns something has asserted nothing; pytest itself only warns."""
-        if mode_of(pyfuncitem) is None or inspect.iscoroutinefunction(pyfuncitem.obj):
+        if mode_of(pyfuncitem) is None:
             return (yield)
         plain = pyfuncitem.obj
-        pyfuncitem.obj = _returning_nothing(plain)
+        wrap = _awaiting_nothing if inspect.iscoroutinefunction(plain) else _returning_nothing
+        pyfuncitem.obj = wrap(plain)
         try:
             return (yield)
         finally:
@@ -102,7 +103,7 @@ class Recorder:
                 diagnostic=f"{mode.id} could not be recorded: {type(error).__name__}: {reason_of(error)}",
                 fix="Mend the row or the hook that broke",
             )
-        outcome = _without_secrets(outcome, self._session.redact)
+        outcome = _fit_to_show(outcome, self._session.redact)
         if attempt.calling:
             attempt.subtests.append(outcome)
         show(outcome, item, report, call)
@@ -159,15 +160,20 @@ class Recorder:
         return answer or diagnose(mode, noted, error)
 
 
-def _without_secrets(outcome: Outcome, redact: Callable[[str], str]) -> Outcome:
+def _fit_to_show(outcome: Outcome, redact: Callable[[str], str]) -> Outcome:
+    """Take out secrets, and what would do more than be read."""
+
+    def fit(text: str) -> str:
+        return printable(redact(text))
+
     evidence = {name: redact(value) if isinstance(value, str) else value for name, value in outcome.evidence.items()}
     return replace(
         outcome,
-        summary=redact(outcome.summary),
-        diagnostic=redact(outcome.diagnostic),
-        fix=redact(outcome.fix),
-        remedy=redact(outcome.remedy),
-        why=redact(outcome.why),
+        summary=fit(outcome.summary),
+        diagnostic=fit(outcome.diagnostic),
+        fix=fit(outcome.fix),
+        remedy=fit(outcome.remedy),
+        why=fit(outcome.why),
         evidence=evidence,
     )
 
@@ -187,7 +193,7 @@ def _status(
     if report.skipped:
         reason = _skip_reason(report, error)
         return Status.BLOCKED, "no-cases" if reason.startswith(_NO_CASES) else "skip", reason
-    if report.failed:
+    if report.failed or error is not None:  # whatever another plugin has made of the report
         return _failed(report, error)
     if blocks:  # the row caught it and went on; it has not looked
         return _blocked(mode, blocks[0])
@@ -237,11 +243,24 @@ def _returning_nothing(function: Callable[..., Any]) -> Callable[..., None]:
     @functools.wraps(function)
     def judged(*args: object, **kwargs: object) -> None:
         __tracebackhide__ = True
-        returned = function(*args, **kwargs)
-        if returned is not None:
-            pytest.fail(
-                f"the row returned {returned!r} instead of asserting it, so it could never fail; write `assert`",
-                pytrace=False,
-            )
+        _must_be_none(function(*args, **kwargs))
 
     return judged
+
+
+def _awaiting_nothing(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    async def judged(*args: object, **kwargs: object) -> None:
+        __tracebackhide__ = True
+        _must_be_none(await function(*args, **kwargs))
+
+    return judged
+
+
+def _must_be_none(returned: object) -> None:
+    __tracebackhide__ = True
+    if returned is not None:
+        pytest.fail(
+            f"the row returned {returned!r} instead of asserting it, so it could never fail; write `assert`",
+            pytrace=False,
+        )

@@ -78,7 +78,7 @@ class HostAccess:
             raise ConnectionFailed(Trouble.UNREACHABLE, f"the sandbox does not leave this machine, and {address} does")
         target = Target(
             address=address,
-            port=host.port,
+            port=host.port if "port" in host.model_fields_set else None,  # else ~/.ssh/config's, or 22
             user=host.user,
             key=host.key,
             known_hosts=host.known_hosts,
@@ -138,7 +138,7 @@ def blame(no_way: NoWay, host: Host, instance: InstanceReadings | None) -> Readi
         now = found.public_ip or found.private_ip
         return Reading.missing(
             f"{no_way.message}; instance {found.id} is at {now} now (a stop and start changes it)",
-            by=ROW,
+            by="instance-identity",
             remedy=f"pytest -m phase1 --instance-id {found.id} --instance-ip {now}",
         )
     return _blame_the_firewall(no_way, host, instance)

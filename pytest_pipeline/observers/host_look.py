@@ -100,12 +100,13 @@ class HostLook:
             opened = self.way.open(address.value)
         except ConnectionFailed as failure:
             return Reading.missing(failure.message, by="ssh-access", remedy=failure.remedy)
-        for bucket in request.buckets:  # the host cannot tell us on its way; what it says afterwards replaces this
+        written_to = [bucket for bucket in request.buckets if bucket.written_key]
+        for bucket in written_to:  # the host cannot tell us on its way; what it says afterwards replaces this
             self.journal(_object(bucket.name, bucket.written_key))
         written = write_from_host(opened, request, self.settings.host.command_timeout_s)
         if written.is_known:
             left = {(access.bucket, key) for access in written.value for key in access.left}
-            for bucket in request.buckets:
+            for bucket in written_to:
                 place = (bucket.name, bucket.written_key)
                 self.journal(_object(*place, removed=place not in left))
                 left.discard(place)

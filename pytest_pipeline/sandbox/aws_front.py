@@ -103,7 +103,7 @@ class Front:
                 tenancy.strangers[call.access_key].hit()
             if call.service == "ec2":
                 self._wait_for_ec2()
-            return self._forward(environ)  # moto says that it knows no such key, in each service's words
+            return self._forward(call, environ)  # moto says that it knows no such key, in each service's words
         refusal = _refused_by_time(call, identity)
         if refusal:
             return refusal
@@ -127,19 +127,23 @@ class Front:
                 return aws_answer.malformed_instance(call, malformed)
             self._wait_for_ec2()
             tenancy.prepare_ec2()
-        answer = self._forward(environ)
+        answer = self._forward(call, environ)
         if answer.status == 404 and call.action == "s3:GetObject":  # noqa: PLR2004  # HTTP's "not found"
             return _hide_what_may_not_be_listed(call, identity, answer)
         return answer
 
-    def _forward(self, environ: dict[str, Any]) -> Answer:
+    def _forward(self, call: Call, environ: dict[str, Any]) -> Answer:
+        """Hand the call to moto. Where moto itself breaks, say so as AWS would, which clients try again."""
         seen: dict[str, Any] = {}
 
         def start_response(status: str, headers: list[tuple[str, str]], _exc_info: object = None) -> None:
             seen.update(status=int(status[:3]), headers=tuple(headers))
 
         body = b"".join(self._upstream(environ, start_response))
-        return Answer(**seen, body=body)
+        answer = Answer(**seen, body=body)
+        if answer.status == 500 and body.startswith(b"<!doctype html>"):  # noqa: PLR2004  # HTTP's "internal error"
+            return aws_answer.error(call, 500, "InternalError", "We encountered an internal error. Please try again.")
+        return answer
 
 
 def _refused_by_time(call: Call, identity: Identity) -> Answer | None:

@@ -33,6 +33,12 @@ class Settings(Table):
                     "allows tmpfs, which stands for a volume in the sandbox only; remove it",
                     at=("requirements", "disk", path, "kinds"),
                 )
+        if len({*self.host.instance_ids}) > 1 and (self.host.address or self.host.connection == "local"):
+            one = "one address" if self.host.address else "the local machine"
+            raise ContradictionError(
+                f"names several instances for {one}; leave the address to EC2, or name one instance",
+                at=("host", "instance_ids"),
+            )
         user: Identity = "host" if self.host.configured else "operator"
         for index, bucket in enumerate(self.aws.buckets):
             if "host" in bucket.from_ and self.host.kind == "none":
