@@ -102,8 +102,8 @@ def report_files(args: Sequence[str], known: argparse.Namespace | None = None) -
     return [*dict.fromkeys(file for file in named if file)]
 
 
-def usage_error_in(config: pytest.Config) -> str:
-    """Say what does not go together, what to do, or nothing."""
+def usage_error_in(config: pytest.Config, *, awake: bool) -> str:
+    """Say what does not go together, what to do, or nothing. `awake`: an option asks for the gate."""
     option = config.getoption
     if option("pipeline_sandbox") or option("pipeline_inject"):
         real = [
@@ -116,7 +116,7 @@ def usage_error_in(config: pytest.Config) -> str:
             return (
                 f"--sandbox looks at a stand-in, and {' and '.join(real)} names the real thing; give one or the other"
             )
-    return OPTIMIZED if sys.flags.optimize else ""
+    return OPTIMIZED if sys.flags.optimize and awake else ""
 
 
 def _run_id(text: str) -> str:

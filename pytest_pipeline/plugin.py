@@ -85,7 +85,7 @@ def _configure_controller(config: pytest.Config, session: PipelineSession) -> No
     from pytest_pipeline.reports.json import JsonReport  # noqa: PLC0415
     from pytest_pipeline.reports.terminal import TerminalReport  # noqa: PLC0415
 
-    error = usage_error_in(config)
+    error = usage_error_in(config, awake=awake_by_option(config))
     if error:
         raise pytest.UsageError(error)
     config.pluginmanager.register(Gate(config, session), "pipeline-gate")

@@ -193,6 +193,8 @@ def _status(
     if report.skipped:
         reason = _skip_reason(report, error)
         return Status.BLOCKED, "no-cases" if reason.startswith(_NO_CASES) else "skip", reason
+    if blocks and error is not None and not isinstance(error, (AssertionError, pytest.fail.Exception)):
+        return _blocked(mode, blocks[0])  # it went on without what it lacked, and broke
     if report.failed or error is not None:  # whatever another plugin has made of the report
         return _failed(report, error)
     if blocks:  # the row caught it and went on; it has not looked
