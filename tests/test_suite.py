@@ -100,6 +100,39 @@ def unknown(*given, **more):
     assert owner in [cause["row"] for cause in report["causes"]]
 
 
+def buckets(*made: str) -> str:
+    return f"--pipeline-set=aws.buckets=[{', '.join(made)}]"
+
+
+CACHE = '{name = "asoba-llm-cache", from = ["operator"], write = ["training-runs/"]}'
+
+
+def test_a_prefix_with_nothing_in_it_is_not_simply_readable(pytester: pytest.Pytester) -> None:
+    mistyped = '{name = "policy-database", from = ["host"], read = ["econ-theroy/"]}'
+    _, report = run(pytester, "--sandbox", buckets(mistyped, CACHE))
+
+    row = next(row for row in report["rows"] if row["id"] == "s3-read")
+    assert row["status"] == "warned"
+    assert "no object with content among 0 keys (host at s3://policy-database/econ-theroy/)" in row["diagnostic"]
+
+
+def test_a_bucket_that_nobody_can_look_at_is_not_passed_over(pytester: pytest.Pytester) -> None:
+    blind = '{name = "no-such-bucket", from = ["operator"], actions = ["s3:DeleteObject"]}'
+    ran, report = run(pytester, "--sandbox", buckets(blind, CACHE))
+
+    assert (ran.ret, [cause["row"] for cause in report["causes"]]) == (1, ["settings"])
+    assert "aws.buckets no-such-bucket: read or write prefixes" in report["causes"][0]["diagnostic"]
+
+
+def test_an_action_that_is_not_tried_is_said(pytester: pytest.Pytester) -> None:
+    acl = CACHE.replace("}", ', actions = ["s3:PutObjectAcl"]}')
+    read = '{name = "policy-database", from = ["host"], read = ["econ-theory/"]}'
+    _, report = run(pytester, "--sandbox", buckets(read, acl))
+
+    row = next(row for row in report["rows"] if row["id"] == "s3-write")
+    assert "s3:PutObjectAcl on asoba-llm-cache is in aws.buckets.actions, and is not tried" in row["diagnostic"]
+
+
 def test_every_shipped_row_is_its_entry_in_the_catalogue(pytester: pytest.Pytester) -> None:
     ran = pytester.runpytest_subprocess("--collect-only", "-q", "--pyargs", "matrix_tests", "-p", "seen")
     assert ran.ret != 0  # without the file below there is no such plugin
