@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
 
 from pytest_pipeline import Blocked
 from pytest_pipeline.observers.buckets import trouble_of
@@ -22,31 +23,38 @@ _TRIED = {"s3:ListBucket", "s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s
 Wanted = tuple[str, str, str]
 """(bucket, identity, prefix): each of them must have been looked at."""
 
+Found = dict[Wanted, "BucketAccess | None"]
+Look = Callable[[], "Sequence[BucketAccess]"]
 
-def read_access(settings: Settings, aws: PipelineAws, host: GpuHost) -> dict[Wanted, BucketAccess | None]:
+
+def read_access(settings: Settings, aws: PipelineAws, host: GpuHost) -> Found:
     """Return what came of reading, for all that the pipeline reads. Raises Blocked where nobody could look."""
-    wanted = _wanted(settings, {bucket.name: bucket.read for bucket in settings.aws.buckets})
-    if not wanted:
-        raise Blocked("aws.buckets with read prefixes", by="settings")
-    seen: list[BucketAccess] = []
-    if any(identity == "operator" for _, identity, _ in wanted):
-        seen += aws.facts.buckets_read
-    if any(identity == "host" for _, identity, _ in wanted):
-        seen += host.buckets_read
-    return _found(wanted, seen)
+    return _access(settings, "read", lambda: aws.facts.buckets_read, lambda: host.buckets_read)
 
 
-def write_access(settings: Settings, aws: PipelineAws, host: GpuHost) -> dict[Wanted, BucketAccess | None]:
+def write_access(settings: Settings, aws: PipelineAws, host: GpuHost) -> Found:
     """Return what came of writing, likewise. This writes, reads back and deletes one object a bucket."""
-    wanted = _wanted(settings, {bucket.name: bucket.write for bucket in settings.aws.buckets})
+    return _access(settings, "write", lambda: aws.facts.buckets_written, lambda: host.buckets_written)
+
+
+def _access(settings: Settings, use: Literal["read", "write"], by_operator: Look, by_host: Look) -> Found:
+    blind = [bucket.name for bucket in settings.aws.buckets if not (bucket.read or bucket.write)]
+    if blind:
+        raise Blocked(f"aws.buckets {', '.join(blind)}: read or write prefixes", by="settings")
+    wanted: list[Wanted] = [
+        (bucket.name, identity, prefix)
+        for bucket in settings.aws.buckets
+        for identity in bucket.from_
+        for prefix in getattr(bucket, use)
+    ]
     if not wanted:
-        raise Blocked("aws.buckets with write prefixes", by="settings")
+        raise Blocked(f"aws.buckets with {use} prefixes", by="settings")
     seen: list[BucketAccess] = []
-    if any(identity == "operator" for _, identity, _ in wanted):
-        seen += aws.facts.buckets_written
-    if any(identity == "host" for _, identity, _ in wanted):
-        seen += host.buckets_written
-    return _found(wanted, seen)
+    for asked, look in (("operator", by_operator), ("host", by_host)):
+        if any(identity == asked for _, identity, _ in wanted):
+            seen += look()
+    by_place = {(access.bucket, access.identity, access.prefix): access for access in seen}
+    return {place: by_place.get(place) for place in wanted}
 
 
 def judge_access(
@@ -73,23 +81,6 @@ def judge_access(
         evidence(bucket=first[0], permissions=_in_words(wrong))
         evidence.remedy(first[1])
         raise AssertionError  # the diagnostic says it all; an `assert` here is one that `python -O` may remove
-
-
-def _wanted(settings: Settings, prefixes: Mapping[str, Sequence[str]]) -> list[Wanted]:
-    blind = [bucket.name for bucket in settings.aws.buckets if not (bucket.read or bucket.write)]
-    if blind:
-        raise Blocked(f"aws.buckets {', '.join(blind)}: read or write prefixes", by="settings")
-    return [
-        (bucket.name, identity, prefix)
-        for bucket in settings.aws.buckets
-        for identity in bucket.from_
-        for prefix in prefixes[bucket.name]
-    ]
-
-
-def _found(wanted: Sequence[Wanted], seen: Sequence[BucketAccess]) -> dict[Wanted, BucketAccess | None]:
-    by_place = {(access.bucket, access.identity, access.prefix): access for access in seen}
-    return {place: by_place.get(place) for place in wanted}
 
 
 def _wrong_with(access: BucketAccess | None, needed: set[str], settings: Settings) -> Iterator[tuple[str, str]]:

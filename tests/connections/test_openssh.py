@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from ssh_servers import Host, Keys, black_hole, free_port, listening, make_keys, relay, serving
 
+from connections.ssh_servers import Host, Keys, black_hole, free_port, listening, relay
 from pytest_pipeline.connections.connection import CommandTimedOut, ConnectionFailed, Opened, Target, Trouble
 from pytest_pipeline.connections.opening import open_connection
 from pytest_pipeline.connections.openssh import open_openssh
@@ -22,25 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 pytestmark = pytest.mark.skipif(shutil.which("ssh") is None, reason="no ssh program on this machine")
-
-
-@pytest.fixture
-def keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Keys:
-    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    return make_keys(tmp_path)
-
-
-@pytest.fixture
-def serve(keys: Keys) -> Iterator[Callable[..., Host]]:
-    """Start SSH servers that end with the test."""
-    with ExitStack() as stack:
-
-        def start(**options: Any) -> Host:
-            host = Host(**{"host_key": keys.host, "authorized": keys.mine, **options})
-            return stack.enter_context(serving(host))
-
-        yield start
 
 
 @pytest.fixture

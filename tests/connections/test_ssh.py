@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import asyncssh
 import paramiko
 import pytest
-from ssh_servers import Host, Keys, black_hole, free_port, listening, make_keys, relay, reset, serving
 
+from connections.ssh_servers import Host, Keys, black_hole, free_port, listening, relay, reset
 from pytest_pipeline.connections.connection import (
     OUTPUT_LIMIT_BYTES,
     CommandTimedOut,
@@ -30,25 +30,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NO_CONFIG = "/dev/null"
-
-
-@pytest.fixture
-def keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Keys:
-    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    return make_keys(tmp_path)
-
-
-@pytest.fixture
-def serve(keys: Keys) -> Iterator[Callable[..., Host]]:
-    """Start SSH servers that end with the test."""
-    with ExitStack() as stack:
-
-        def start(**options: Any) -> Host:
-            host = Host(**{"host_key": keys.host, "authorized": keys.mine, **options})
-            return stack.enter_context(serving(host))
-
-        yield start
 
 
 @pytest.fixture

@@ -10,14 +10,13 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from ssh_servers import Host, Keys, free_port, make_keys, serving
 
+from connections.ssh_servers import Host, Keys, free_port
 from pytest_pipeline.connections.connection import ConnectionFailed, Opened, Target, Trouble
 from pytest_pipeline.connections.ssh import open_ssh
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 # Copies between its stdin and a port, as nc does: not every machine has nc.
 RELAY = """
@@ -31,25 +30,6 @@ threading.Thread(target=back, daemon=True).start()
 while (d := os.read(0, 65536)):
     s.sendall(d)
 """
-
-
-@pytest.fixture
-def keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Keys:
-    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    return make_keys(tmp_path)
-
-
-@pytest.fixture
-def serve(keys: Keys) -> Iterator[Callable[..., Host]]:
-    """Start SSH servers that end with the test."""
-    with ExitStack() as stack:
-
-        def start(**options: Any) -> Host:
-            host = Host(**{"host_key": keys.host, "authorized": keys.mine, **options})
-            return stack.enter_context(serving(host))
-
-        yield start
 
 
 @pytest.fixture
