@@ -205,7 +205,8 @@ _FAULTS = f"""\
 
 {_NOTICE}
 
-What the sandbox can break, and which row must catch it in which words: `pytest --inject ID -m phase1`. The proof,
+What the sandbox can break, and which row must catch it in which words:
+`pytest --inject ID --pyargs matrix_tests -m phase1`. The proof,
 `python -m pytest_pipeline.sandbox prove`, runs one whole pytest for each of them and for each healthy world: the row
 says its words, no other row fails or warns beyond those named under "also seen by", and healthy worlds raise no alarm.
 """

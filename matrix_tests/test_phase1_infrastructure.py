@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from matrix_tests.storage import judge_access, read_access, write_access
-from matrix_tests.volumes import free_for, judge_mount, needed_bytes, not_the_volume
+from matrix_tests.volumes import free_for, in_words, judge_mount, needed_bytes, not_the_volume
 from pytest_pipeline import Blocked, Reading, failure_mode
 from pytest_pipeline.observers.instance_facts import Absence
 
@@ -159,13 +159,17 @@ def test_ec2_running(
     failure="Cannot connect to instance",
     diagnostic="SSH failed: {error}",
     fix="Fix key permissions/IP",
-    healthy="SSH connection established to {user}@{address}",
+    healthy="{way} established to {user}@{address}",
 )
-def test_ssh_access(gpu_host: GpuHost, evidence: Evidence) -> None:
+def test_ssh_access(gpu_host: GpuHost, pipeline_settings: Settings, evidence: Evidence) -> None:
     """ssh -i {key} ubuntu@{ip} exit"""
     gpu_host.end_if_none(evidence)
     session = gpu_host.session.value
-    evidence(address=session.address, user=session.user, host_key=session.host_key_fingerprint)
+    host = pipeline_settings.host
+    way = "Local shell" if host.connection == "local" else "SSH connection"
+    evidence(way=way, address=session.address, user=session.user, host_key=session.host_key_fingerprint)
+    meant = host.user if "user" in host.model_fields_set else session.user
+    assert session.user == meant, f"commands run as {session.user}, not as {meant}"
     assert gpu_host.facts.shell  # logged in, and commands are really run
     if session.accepted_host_key:
         evidence.warn(f"its host key was not known and was accepted: {session.host_key_fingerprint}")
@@ -180,7 +184,7 @@ def test_ssh_access(gpu_host: GpuHost, evidence: Evidence) -> None:
     failure="{path} not mounted",
     diagnostic="Training volume not available",
     fix="Mount EBS volume",
-    healthy="EBS volume mounted at {path}",
+    healthy="{volume} mounted at {path}",
 )
 def test_ebs_volume(
     gpu_host: GpuHost,
@@ -196,7 +200,7 @@ def test_ebs_volume(
         raise Blocked("requirements.disk.<path>.kinds: where a volume must be mounted", by="settings")
     for path, disk in mounts.items():
         volume = gpu_host.facts.volumes[path]
-        evidence(path=path, mount=volume.mount.point, kind=volume.kind.value, source=volume.mount.source)
+        evidence(path=path, volume=in_words(volume.kind), mount=volume.mount.point, source=volume.mount.source)
         judge_mount(volume, disk, attached_volumes(pipeline_aws, pipeline_instance), evidence)
 
 
@@ -223,6 +227,8 @@ def test_disk_space(gpu_host: GpuHost, pipeline_requirements: Requirements, evid
         sharing = [one for one in volumes if one != path and volumes[one].mount.point == volume.mount.point]
         others_bytes = sum(needed_bytes(volumes[one], pipeline_requirements.disk[one]) for one in sharing)
         free = free_for(volume, disk, others_bytes=others_bytes)
+        if not volume.exists:
+            evidence.warn(f"{path} does not exist: what is free was read at {volume.judged_path}")
         if not volume.quota.is_known:
             evidence.warn(f"whether a quota limits {path} could not be read: {volume.quota.reason}")
         seen.append(f"{free.gb}GB free at {path}, {free.required_gb}GB needed")

@@ -9,7 +9,7 @@ import pytest
 
 if TYPE_CHECKING:
     from pytest_pipeline import Evidence, Reading
-    from pytest_pipeline.observers.host_readings import Volume
+    from pytest_pipeline.observers.host_readings import Volume, VolumeKind
     from pytest_pipeline.observers.instance_facts import AttachedVolume
     from pytest_pipeline.settings import Disk
 
@@ -24,6 +24,11 @@ class Free:
     required_gb: float
     enough: bool
     why: str = ""
+
+
+def in_words(kind: VolumeKind) -> str:
+    """Return what a kind of volume is called in a sentence that begins with it."""
+    return {"ebs": "EBS volume", "tmpfs": "Simulated EBS volume", "root": "Root disk"}.get(kind, f"Volume ({kind})")
 
 
 def judge_mount(volume: Volume, disk: Disk, attached: Reading[tuple[AttachedVolume, ...]], evidence: Evidence) -> None:

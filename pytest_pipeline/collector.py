@@ -130,6 +130,7 @@ class Collector:
         if sys.flags.optimize:
             raise pytest.Collector.CollectError(OPTIMIZED)
         if self._awake:
+            self._session.met_a_row = True  # whatever becomes of it, the verdict is asked for
             self._settings_or_collect_error()
         item.stash[mode_key] = mode
         self._made.append(item)

@@ -116,7 +116,8 @@ class Gate:
         if lost:
             what = f"rows came back that nobody planned, {lost[0].nodeid} first: the run's folder was removed"
             self._problems.append(Problem(kind="lost plan", where="pytest", what=what, fix="Run it again"))
-        if not (any(case.selected for case in planned) or lost or awake_by_option(self._config)):
+        met = any(case.selected for case in planned) or lost or self._session.met_a_row
+        if not (met or awake_by_option(self._config)):
             return False
         self._finish(session, planned)
         return True
@@ -212,8 +213,9 @@ class Gate:
 
 def rerun_command(readiness: Readiness, args: Sequence[str]) -> str:
     """Return the command that runs only the rows again that were not right, or the same command when all are asked."""
-    wrong = [row.mode.id for row in readiness.rows_with(Status.FAILED, Status.BLOCKED, Status.NOT_RUN)]
-    only = ["-k", " or ".join(wrong)] if 0 < len(wrong) < len(readiness.rows) else []
+    wrong = [row for row in readiness.rows_with(Status.FAILED, Status.BLOCKED, Status.NOT_RUN) if row.nodeids]
+    narrower = 0 < len(wrong) < len([row for row in readiness.rows if row.nodeids])
+    only = ["-k", " or ".join(row.mode.id for row in wrong)] if narrower else []
     return shlex.join(["pytest", *args, *only])
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 RESERVED_FIXES: Mapping[str, str] = {
-    "settings": "Add the missing settings",
+    "settings": "Add the missing settings to pipeline.toml or [tool.pytest-pipeline] (docs/configuration.md)",
     "no-cases": "Give the row at least one case",
     "skip": "Remove the skip or xfail; to leave a row out on purpose, waive it",
     "fixture": "Mend the fixture",
@@ -95,7 +95,9 @@ def _rows(
             _not_run(case.mode, nodeid, crashed.get(nodeid, "no result came; the run ended before it"), case.host)
         ]
     return tuple(
-        _row(mode, cases[row] or [_not_run(mode, "", "not collected")], nodeids[row], severities.get(row))
+        _row(
+            mode, cases[row] or [_not_run(mode, "", "no test for it was collected")], nodeids[row], severities.get(row)
+        )
         for row, mode in sorted(modes.items(), key=_matrix_order)
     )
 
@@ -151,12 +153,12 @@ def _resolve_causes(rows: tuple[Row, ...]) -> tuple[tuple[Row, ...], tuple[Cause
     known = {row.mode.id: row for row in rows}
     resolved = tuple(_resolve(row, known) for row in rows)
     blocks: dict[str, list[str]] = defaultdict(list)
-    reasons: dict[str, list[str]] = defaultdict(list)
+    reasons: dict[str, dict[str, list[str]]] = defaultdict(dict)  # cause -> why -> rows
     for row in resolved:
         if row.status is Status.BLOCKED:
             by = row.worst_case.blocked_by
             blocks[by].append(row.mode.id)
-            reasons[by].append(f"{row.mode.id}: {row.worst_case.why}" if by in RESERVED_CAUSES else row.worst_case.why)
+            reasons[by].setdefault(row.worst_case.why, []).append(row.mode.id)
     causes = [
         Cause(
             row=row.mode.id,
@@ -194,12 +196,13 @@ def _resolve_case(case: Outcome, row: Row, known: Mapping[str, Row]) -> Outcome:
     return replace(case, blocked_by=by)
 
 
-def _absent_cause(by: str, blocked: Sequence[str], reasons: Sequence[str], owner: Row | None) -> Cause:
+def _absent_cause(by: str, blocked: Sequence[str], reasons: Mapping[str, Sequence[str]], owner: Row | None) -> Cause:
     """A cause that did not fail itself: it was not selected, waived, not run, or is no row at all."""
-    why = "; ".join(dict.fromkeys(reasons))
     if by in RESERVED_CAUSES:
+        each = "; ".join(f"{why} ({', '.join(rows)})" for why, rows in reasons.items())
         count = f"{len(blocked)} row{'s' if len(blocked) > 1 else ''}"
-        return Cause(row=by, diagnostic=f"{count} blocked: {why}", fix=RESERVED_FIXES[by], blocks=tuple(blocked))
+        return Cause(row=by, diagnostic=f"{count} blocked: {each}", fix=RESERVED_FIXES[by], blocks=tuple(blocked))
+    why = "; ".join(reasons)
     if owner is not None:
         state = owner.status.value.replace("_", " ")
         return Cause(row=by, diagnostic=f"{why} ({by} was {state})", fix=owner.mode.fix, blocks=tuple(blocked))

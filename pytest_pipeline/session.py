@@ -94,6 +94,7 @@ class PipelineSession:
         self.process: str = "main" if self.is_controller else config.workerinput["workerid"]  # type: ignore[attr-defined]  # xdist's
         self.run = Run.from_wire(handed["run"]) if handed else _new_run(config)
         self._handed_settings = handed["settings"] if handed else None
+        self.met_a_row = False
         self._sandbox: SandboxChild | None = None
         self._tenant: Tenant | None = None
         self._lock: int | None = None

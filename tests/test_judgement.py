@@ -166,7 +166,7 @@ def test_a_stage_plans_every_row_of_the_catalogue_collected_or_not() -> None:
 
     assert readiness.verdict is Verdict.BLOCKED
     assert (status_of(readiness, "cuda"), readiness.possible) == (Status.NOT_RUN, 35)
-    assert next(row.worst_case.why for row in readiness.rows if row.mode.id == "cuda") == "not collected"
+    assert next(row.worst_case.why for row in readiness.rows if row.mode.id == "cuda") == "no test for it was collected"
 
 
 def test_a_planned_case_without_an_outcome_is_not_run_and_says_why() -> None:
@@ -301,8 +301,8 @@ def test_missing_settings_are_one_cause() -> None:
     assert readiness.causes == (
         Cause(
             row="settings",
-            diagnostic="2 rows blocked: s3-read: aws.buckets; disk-space: requirements.disk",
-            fix="Add the missing settings",
+            diagnostic="2 rows blocked: aws.buckets (s3-read); requirements.disk (disk-space)",
+            fix="Add the missing settings to pipeline.toml or [tool.pytest-pipeline] (docs/configuration.md)",
             blocks=("s3-read", "disk-space"),
         ),
     )

@@ -153,6 +153,9 @@ def _causes(readiness: Readiness) -> Iterator[str]:
             yield f"Blocks: {', '.join(cause.blocks)}"
     for row in readiness.rows_with(Status.NOT_RUN):
         yield f"{row.mode.id}: not run: {row.worst_case.why}"
+    if not readiness.rows:
+        yield "No row was selected"
+        yield "Fix: Select rows; the shipped ones are --pyargs matrix_tests (so far -m phase1)"
 
 
 def _warnings(readiness: Readiness) -> Iterator[str]:
