@@ -13,6 +13,7 @@ import select
 import socket
 import struct
 import threading
+import traceback
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -77,7 +78,7 @@ class Front:
         call = read_call(environ)
         tenancy = self._tenancies.get(call.access_key or call.headers.get(aws_sso.TOKEN_HEADER, ""))
         try:
-            answer = self._answer(call, tenancy, environ)
+            answer = self._answer_surely(call, tenancy, environ)
         except (NoAnswer, Cut) as end:
             if isinstance(end, NoAnswer):
                 _wait_for_the_end(environ["werkzeug.socket"], tenancy)
@@ -89,6 +90,23 @@ class Front:
         answer = answer.with_headers(("Date", format_datetime(_now(identity), usegmt=True)))
         start_response(f"{answer.status} {'OK' if answer.status < 400 else 'Error'}", list(answer.headers))  # noqa: PLR2004  # HTTP's first client error
         return [answer.body]
+
+    def _answer_surely(self, call: Call, tenancy: Tenancy | None, environ: dict[str, Any]) -> Answer:
+        """Answer, and where something in here broke, leave a trace of it and say what AWS would: try again."""
+        try:
+            return self._answer(call, tenancy, environ)
+        except (NoAnswer, Cut):
+            raise
+        except Exception:  # noqa: BLE001  # whatever it was, it is ours: it must not pass for a fault of the tenant's
+            traceback.print_exc()
+        try:
+            environ["wsgi.input"].seek(0)
+            return self._answer(call, tenancy, environ)
+        except (NoAnswer, Cut):
+            raise
+        except Exception:  # noqa: BLE001  # as above
+            traceback.print_exc()
+            return aws_answer.error(call, 500, "InternalError", "We encountered an internal error. Please try again.")
 
     def _answer(self, call: Call, tenancy: Tenancy | None, environ: dict[str, Any]) -> Answer:
         if call.service == "sso":

@@ -118,6 +118,7 @@ def seed_instances(account: str, plans: Sequence[InstancePlan]) -> None:
     from moto.ec2.models import ec2_backends  # noqa: PLC0415  # takes seconds to import
 
     with _one_at_a_time:
+        ec2_backends.pop(account, None)  # what an attempt that broke may have left
         for plan in plans:
             if plan.exists:
                 _seed_instance(ec2_backends["999999999999" if plan.elsewhere else account][plan.region], plan)
