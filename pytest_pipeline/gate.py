@@ -112,7 +112,8 @@ class Gate:
 
     def _finish_if_awake(self, session: pytest.Session) -> bool:
         planned = self._session.run.folder.read_plan()
-        lost = [outcome for outcome in self._outcomes if outcome.nodeid not in {case.nodeid for case in planned}]
+        known = {case.nodeid for case in planned}
+        lost = [outcome for outcome in self._outcomes if outcome.nodeid not in known]
         if lost:
             what = f"rows came back that nobody planned, {lost[0].nodeid} first: the run's folder was removed"
             self._problems.append(Problem(kind="lost plan", where="pytest", what=what, fix="Run it again"))

@@ -74,7 +74,7 @@ class RunFolder:
     def write_plan(self, process: str, planned: Iterable[Planned]) -> None:
         """Write down what one process planned; whole or not at all."""
         cases = list(planned)
-        modes = {case.mode.id: case.mode.to_wire() for case in cases}
+        modes = {row: mode.to_wire() for row, mode in {case.mode.id: case.mode for case in cases}.items()}
         rows = [[case.nodeid, case.mode.id, case.host, case.selected] for case in cases]
         write_whole(self.path / "planned" / f"{process}.json", json.dumps({"modes": modes, "cases": rows}))
 
