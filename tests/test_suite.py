@@ -100,6 +100,31 @@ def unknown(*given, **more):
     assert owner in [cause["row"] for cause in report["causes"]]
 
 
+def test_one_connection_and_two_round_trips_and_no_process_for_the_whole_phase(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest("""
+import pathlib, subprocess
+from pytest_pipeline.connections import ssh
+from pytest_pipeline.connections.channel import SshConnection
+seen = []
+def counted(owner, name, word):
+    plain = getattr(owner, name)
+    def count(*given, **more):
+        seen.append(word if word != "process" else f"process {given[1][0] if len(given) > 1 else more['args'][0]}")
+        return plain(*given, **more)
+    setattr(owner, name, count)
+counted(ssh, "open_ssh", "connection")
+counted(SshConnection, "run", "round trip")
+counted(subprocess.Popen, "__init__", "process")
+def pytest_unconfigure(): pathlib.Path("seen.txt").write_text("\\n".join(seen))
+""")
+    run(pytester, "--sandbox")
+    seen = (pytester.path / "seen.txt").read_text(encoding="utf-8").splitlines()
+
+    assert (seen.count("connection"), seen.count("round trip")) == (1, 2)
+    started = {one.rpartition("/")[2] for one in seen if one.startswith("process")}
+    assert {name for name in started if "aws" in name or "ssh" in name} == set()
+
+
 def buckets(*made: str) -> str:
     return f"--pipeline-set=aws.buckets=[{', '.join(made)}]"
 
