@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_pipeline.attempt import mode_key, mode_of
-from pytest_pipeline.catalogue import CATALOGUE
 from pytest_pipeline.matrix import FailureMode, Planned, Severity
 from pytest_pipeline.options import OPTIMIZED
 from pytest_pipeline.session import may_wake
@@ -122,6 +121,8 @@ class Collector:
             raise pytest.Collector.CollectError(
                 f"failure mode {mode.id!r} is declared twice, and differently: {where} and {item.nodeid}; rename one"
             )
+        from pytest_pipeline.catalogue import CATALOGUE  # noqa: PLC0415 - asleep, nobody asks for it
+
         entry = CATALOGUE.get(mode.id)
         if entry is not None and _columns(entry) != _columns(mode):
             raise pytest.Collector.CollectError(

@@ -9,7 +9,6 @@ import contextlib
 import fcntl
 import json
 import os
-import secrets
 import shutil
 import tempfile
 import threading
@@ -42,7 +41,7 @@ def runs_folder(environ: Mapping[str, str]) -> Path:
 
 def new_run_id() -> str:
     """Return a run id that sorts by time and is good in file names, S3 keys and unit names."""
-    return f"gate-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(3)}"
+    return f"gate-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{os.urandom(3).hex()}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
