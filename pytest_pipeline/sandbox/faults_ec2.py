@@ -56,7 +56,12 @@ def _impaired(plan: TenantPlan) -> Tally:
 
 def _address_of_another(plan: TenantPlan) -> Tally:
     plan.instances.append(
-        InstancePlan(id=f"{plan.instance.id[:-1]}f", name="somebody-elses", address="127.0.0.2", data_volume_gib=None)
+        InstancePlan(
+            id=plan.instance.id.replace("i-0a", "i-0b", 1),  # of its own, whatever the tenant's number
+            name="somebody-elses",
+            address="127.0.0.2",
+            data_volume_gib=None,
+        )
     )
     plan.host.addresses.append("127.0.0.2")
     plan.settings["host"]["address"] = "127.0.0.2"

@@ -93,6 +93,14 @@ def test_no_instance_ever_has_an_address_outside_this_machine(open_world: OpenWo
                     assert instance.get("PublicIpAddress", "127.0.0.1").startswith("127.")
 
 
+def test_somebody_elses_instance_has_an_id_of_its_own_in_every_tenant(open_world: OpenWorld) -> None:
+    for _ in range(16):  # ids end in the tenant's number, and once the two were one in every sixteenth
+        world = open_world("instance-address")
+        found = world.client("ec2").describe_instances()["Reservations"]
+
+        assert len({instance["InstanceId"] for held in found for instance in held["Instances"]}) == 2
+
+
 def test_a_bucket_of_another_region_says_which(open_world: OpenWorld) -> None:
     world = open_world("s3-region")
     s3 = world.client("s3")
