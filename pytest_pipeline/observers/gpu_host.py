@@ -104,10 +104,6 @@ class GpuHost:
         if not self._settings.host.configured:
             raise Blocked("host.instance_ids or host.address (--instance-id, --instance-ip)", by="settings")
 
-    def close(self) -> None:
-        """Close the connection."""
-        self._access.close()
-
     @property
     def _seen(self) -> Reading[HostSeen]:
         return self._observations.reading(facts_name(self.id))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
+from pytest_pipeline.observers.aws_session import worst_wait_s
 from pytest_pipeline.observers.buckets import read_buckets, write_buckets
 from pytest_pipeline.observers.gpu_host import GpuHost
 from pytest_pipeline.observers.host_access import HostAccess
@@ -73,7 +74,7 @@ def _of_aws(settings: Settings, folder: Path, journal: Journal) -> list[Observat
             owner="aws-credentials",
             answers=Identity,
             look=lambda _: _identity(settings.aws),
-            deadline_s=_IDENTITY_S,
+            deadline_s=max(_IDENTITY_S, worst_wait_s(settings.aws)),  # AWS's own words come before ours
         ),
         Observation(
             name=INSTANCES,
