@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _CHANNELS = 4  # sshd allows ten sessions on a connection (MaxSessions); other tools share them
 _CHUNK_BYTES = 65536
+_ENDING_S = 2.0  # an end of input may take to end a command
 
 
 class SshConnection:
@@ -71,6 +72,35 @@ class SshConnection:
             raise self._lost(command)
         return Finished(exit_status=status, stdout=stdout, stderr=stderr)
 
+    def hold(self, command: str, *, stdin: bytes, until: bytes, timeout_s: float) -> HeldChannel | Finished:
+        """Start a command whose input stays open, on a channel beside the four of `run`."""
+        channel = self._channel(timeout_s)
+        exchange = _Exchange(channel)
+        alarm = threading.Timer(timeout_s, exchange.time_out)
+        alarm.daemon = True
+        alarm.start()
+        ready = False
+        try:
+            ready = exchange.run_until(until, command, stdin)
+            if ready:
+                return HeldChannel(channel, bytes(exchange.stdout))
+            status = channel.recv_exit_status()
+        except (paramiko.SSHException, OSError) as error:
+            if not exchange.timed_out:
+                raise self._lost(command) from error
+        finally:
+            alarm.cancel()
+            if not ready:
+                _close(channel)
+        if exchange.overflowed:
+            raise OutputTooLong(OUTPUT_LIMIT_BYTES)
+        stdout, stderr = bytes(exchange.stdout), bytes(exchange.stderr)
+        if exchange.timed_out:
+            raise CommandTimedOut(timeout_s=timeout_s, stdout=stdout, stderr=stderr)
+        if status < 0:
+            raise self._lost(command)
+        return Finished(exit_status=status, stdout=stdout, stderr=stderr)
+
     def _channel(self, timeout_s: float) -> paramiko.Channel:
         try:
             return self._transport.open_session(timeout=timeout_s)
@@ -88,6 +118,21 @@ class SshConnection:
     def close(self) -> None:
         """End the connection, and what it was made through. A second call does nothing."""
         self._closing.close()
+
+
+class HeldChannel:
+    """A command that lives for as long as its channel's input is open."""
+
+    def __init__(self, channel: paramiko.Channel, stdout: bytes) -> None:
+        self.stdout = stdout
+        self._channel = channel
+
+    def close(self) -> None:
+        """End its input, wait until it has ended too, and close the channel."""
+        with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+            self._channel.shutdown_write()
+            self._channel.status_event.wait(_ENDING_S)
+        _close(self._channel)
 
 
 class _Exchange:
@@ -119,6 +164,14 @@ class _Exchange:
         beside[0].join()
         return status
 
+    def run_until(self, mark: bytes, command: str, stdin: bytes) -> bool:
+        """Send a command and the beginning of its input; return whether it printed a mark before it ended."""
+        self._channel.set_combine_stderr(True)
+        self._channel.exec_command(command)
+        self._channel.sendall(stdin)
+        self._receive(self._channel.recv, self.stdout, until=mark)
+        return mark in self.stdout
+
     def time_out(self) -> None:
         """End the exchange from outside."""
         self.timed_out = True
@@ -130,10 +183,12 @@ class _Exchange:
             self._channel.sendall(stdin)
             self._channel.shutdown_write()
 
-    def _receive(self, receive: Callable[[int], Any], sink: bytearray) -> None:
+    def _receive(self, receive: Callable[[int], Any], sink: bytearray, *, until: bytes | None = None) -> None:
         with contextlib.suppress(OSError):
             while data := receive(_CHUNK_BYTES):
                 sink += data
+                if until is not None and until in sink[-len(data) - len(until) :]:
+                    return
                 if len(self.stdout) + len(self.stderr) > OUTPUT_LIMIT_BYTES:
                     self.overflowed = True
                     _close(self._channel)

@@ -90,6 +90,16 @@ class Finished:
         return self.exit_status == 0
 
 
+class Held(Protocol):
+    """A command that lives for as long as somebody holds it."""
+
+    stdout: bytes
+    """What it had printed when it was ready."""
+
+    def close(self) -> None:
+        """End its input, and with that the command. A second call does nothing."""
+
+
 class Connection(Protocol):
     """An open way to a host. It may be used from several threads."""
 
@@ -98,6 +108,13 @@ class Connection(Protocol):
 
         Raises ConnectionFailed when the answer was lost, CommandTimedOut at the deadline (the command is then ended on
         the host too), OutputTooLong.
+        """
+
+    def hold(self, command: str, *, stdin: bytes, until: bytes, timeout_s: float) -> Held | Finished:
+        """Start a command whose input stays open, and return when it has printed `until`, or has ended before.
+
+        It must end with its input, which ends at the latest with the gate or with the connection. Raises as `run` does,
+        CommandTimedOut where it neither printed `until` in time nor ended.
         """
 
     def close(self) -> None:

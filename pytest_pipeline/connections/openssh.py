@@ -20,7 +20,7 @@ from pytest_pipeline.connections.connection import CommandTimedOut, ConnectionFa
 from pytest_pipeline.connections.far_side import bounded, was_ended_there
 from pytest_pipeline.connections.key_file import encrypted, read_key_file
 from pytest_pipeline.connections.openssh_words import all_words, failure_in, host_key_in, last_words, software_in
-from pytest_pipeline.connections.processes import run_to_end
+from pytest_pipeline.connections.processes import HeldProcess, hold_until, run_to_end
 from pytest_pipeline.connections.ssh_config import Login, login_for
 
 if TYPE_CHECKING:
@@ -43,11 +43,23 @@ class OpensshConnection:
     def run(self, command: str, *, stdin: bytes = b"", timeout_s: float) -> Finished:
         """Run a command line in the user's shell. Raises CommandTimedOut, OutputTooLong, ConnectionFailed."""
         started = time.monotonic()
-        # A master that is gone would be replaced by a new login, unasked and unchecked.
-        argv = [*self._base, "-o", "ControlMaster=no", "-o", "ProxyCommand=false", "-T", self._destination]
-        finished = run_to_end([*argv, bounded(command, timeout_s)], stdin=stdin, timeout_s=timeout_s)
+        finished = run_to_end([*self._client, bounded(command, timeout_s)], stdin=stdin, timeout_s=timeout_s)
         if was_ended_there(finished.exit_status, time.monotonic() - started, timeout_s):
             raise CommandTimedOut(timeout_s=timeout_s, stdout=finished.stdout, stderr=finished.stderr)
+        return self._reached(finished, command)
+
+    def hold(self, command: str, *, stdin: bytes, until: bytes, timeout_s: float) -> HeldProcess | Finished:
+        """Start a command whose input stays open: the client's own ends with the gate, and tells the far side."""
+        held = hold_until([*self._client, command], stdin=stdin, until=until, timeout_s=timeout_s)
+        return self._reached(replace(held, stderr=held.stdout), command) if isinstance(held, Finished) else held
+
+    @property
+    def _client(self) -> list[str]:
+        # A master that is gone would be replaced by a new login, unasked and unchecked.
+        return [*self._base, "-o", "ControlMaster=no", "-o", "ProxyCommand=false", "-T", self._destination]
+
+    def _reached(self, finished: Finished, command: str) -> Finished:
+        """Return what a command said on the host. Raises ConnectionFailed where it was ssh that spoke."""
         if finished.exit_status == _SSH_FAILED and not self._is_alive():
             raise troubles.dropped(self._login.address, self._login.port, f"while a command ran: {command[:60]}")
         refused = re.search(rb"mux_client_request_session: (?:session request failed: )?([^\r\n]*)", finished.stderr)

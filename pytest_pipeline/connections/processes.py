@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _CHUNK_BYTES = 65536
+_ENDING_S = 2.0  # an end of input may take to end a program
 
 
 def run_to_end(argv: Sequence[str], *, stdin: bytes, timeout_s: float) -> Finished:
@@ -38,11 +39,84 @@ def run_to_end(argv: Sequence[str], *, stdin: bytes, timeout_s: float) -> Finish
         if not ended:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        for stream in (process.stdin, process.stdout, process.stderr):
-            if stream is not None:
-                with contextlib.suppress(BrokenPipeError):
-                    stream.close()
+        _end(process)
+
+
+class HeldProcess:
+    """A program that lives for as long as its input is open."""
+
+    def __init__(self, process: subprocess.Popen[bytes], stdout: bytes) -> None:
+        self.stdout = stdout
+        self._process = process
+
+    def close(self) -> None:
+        """End its input; whatever is left of it after a while is killed."""
+        _end(self._process, patience_s=_ENDING_S)
+
+
+def hold_until(argv: Sequence[str], *, stdin: bytes, until: bytes, timeout_s: float) -> HeldProcess | Finished:
+    """Start a program whose input stays open, and return when it has printed `until`, or has ended before.
+
+    Raises CommandTimedOut, OutputTooLong, and OSError where the program cannot be started.
+    """
+    process = subprocess.Popen(  # noqa: S603  # as above
+        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+    )
+    ready = False
+    try:
+        printed = _read_until(process, until, stdin, timeout_s)
+        ready = until in printed
+        if ready:
+            return HeldProcess(process, printed)
+        status = _wait(process, (bytearray(printed), bytearray()), timeout_s)
+        return Finished(exit_status=status if status >= 0 else 128 - status, stdout=printed, stderr=b"")
+    finally:
+        if not ready:
+            _end(process)
+
+
+def _read_until(process: subprocess.Popen[bytes], mark: bytes, stdin: bytes, timeout_s: float) -> bytes:
+    """Return what a program prints up to a mark, or to its end. Its input stays open."""
+    assert process.stdin is not None  # noqa: S101  # as above
+    assert process.stdout is not None  # noqa: S101
+    deadline = time.monotonic() + timeout_s
+    printed = bytearray()
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        os.set_blocking(process.stdin.fileno(), False)
+        selector.register(process.stdin, selectors.EVENT_WRITE)
+        left_to_send = memoryview(stdin)
+        while True:
+            for key, _ in selector.select(max(0.0, deadline - time.monotonic())):
+                if key.fileobj is process.stdin:
+                    left_to_send = _send(process.stdin, left_to_send)
+                    if not left_to_send:
+                        selector.unregister(process.stdin)
+                    continue
+                data = os.read(key.fd, _CHUNK_BYTES)
+                printed += data
+                if not data or mark in printed[-len(data) - len(mark) :]:
+                    return bytes(printed)
+            if len(printed) > OUTPUT_LIMIT_BYTES:
+                raise OutputTooLong(OUTPUT_LIMIT_BYTES)
+            if time.monotonic() >= deadline:
+                raise CommandTimedOut(timeout_s=timeout_s, stdout=bytes(printed))
+
+
+def _end(process: subprocess.Popen[bytes], *, patience_s: float = 0.0) -> None:
+    """End a program's input and, when it does not end with that, all of it; then its pipes."""
+    with contextlib.suppress(BrokenPipeError):
+        if process.stdin is not None:
+            process.stdin.close()
+    try:
+        process.wait(patience_s)
+    except subprocess.TimeoutExpired:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    for stream in (process.stdout, process.stderr):
+        if stream is not None:
+            stream.close()
 
 
 def _exchange(process: subprocess.Popen[bytes], stdin: bytes, timeout_s: float) -> tuple[bytearray, bytearray]:

@@ -35,7 +35,7 @@ def why_not() -> str:
 
 
 @dataclass(frozen=True)
-class Namespace:
+class Namespace(LocalConnection):
     """A connection whose commands find the mounts that a script made; they are gone with each command."""
 
     setup: str
@@ -46,9 +46,6 @@ class Namespace:
         return LocalConnection().run(
             f"exec unshare -Urm bash -c {shlex.quote(script)}", stdin=stdin, timeout_s=timeout_s
         )
-
-    def close(self) -> None:
-        """Nothing is open."""
 
 
 @pytest.fixture
