@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
+from matrix_tests.host_state import judge_clock, judge_credentials, judge_names
+from matrix_tests.instances import judge_checks, judge_stay, running_or_blocked, threats_to
 from matrix_tests.storage import judge_access, read_access, write_access
 from matrix_tests.volumes import free_for, in_words, judge_mount, needed_bytes, not_the_volume
 from pytest_pipeline import Blocked, Reading, failure_mode
@@ -139,17 +142,6 @@ def test_ec2_running(
     if instance.state == "stopped":
         evidence.remedy(f"aws ec2 start-instances --region {instance.region} --instance-ids {instance.id}")
     assert instance.state == "running", instance.state_reason
-    status = readings.status.or_none
-    if status is None:
-        evidence.warn(f"its status checks could not be read: {readings.status.reason}")
-        return
-    evidence(system_status=status.system_status, instance_status=status.instance_status)
-    for name, check in (("system", status.system_status), ("instance", status.instance_status)):
-        assert check != "impaired", f"EC2's {name} status check is impaired; stop and start it"
-        if check != "ok":
-            evidence.warn(f"EC2's {name} status check says {check}")
-    for event in status.events:
-        evidence.warn(f"AWS plans to end or restart it: {event}")
 
 
 @failure_mode(
@@ -266,3 +258,118 @@ def test_instance_identity(
         assert given.value.instance == instance.id, f"it is at {instance.public_ip}, not at {host.address}, {whose}"
     says = gpu_host.readings.instance.or_none  # what the host is told by the instance metadata service, if asked
     assert says is None or says.id == instance.id, f"the host that answers says that it is {says.id}"
+
+
+@failure_mode(
+    "instance-status",
+    phase=1,
+    category="Instance Status",
+    failure="EC2's status checks do not pass",
+    diagnostic="Instance {id} has not passed its status checks: {checks}",
+    fix="Stop and start the instance, or replace it",
+    severity="major",
+    healthy="Status checks of instance {id}: {checks}",
+)
+def test_instance_status(
+    pipeline_settings: Settings, pipeline_aws: PipelineAws, pipeline_instance: str, evidence: Evidence
+) -> None:
+    """aws ec2 describe-instance-status --instance-ids {id}"""
+    readings = instance_or_end(pipeline_settings, pipeline_aws, pipeline_instance, evidence)
+    instance = readings.instance.value
+    evidence(id=instance.id)
+    running_or_blocked(instance)
+    judge_checks(readings, evidence)
+
+
+@failure_mode(
+    "instance-stays-up",
+    phase=1,
+    category="Instance Stays Up",
+    failure="The instance goes away during the run",
+    diagnostic="Instance {id} may not stay up: {error}",
+    fix="Reschedule the event, disable the alarm, or use on-demand",
+    severity="major",
+    healthy="Instance {id} ({life_cycle}): no event is planned, and no alarm stops it",
+)
+def test_instance_stays_up(
+    pipeline_settings: Settings,
+    pipeline_aws: PipelineAws,
+    gpu_host: GpuHost,
+    pipeline_instance: str,
+    evidence: Evidence,
+) -> None:
+    """Scheduled events, CloudWatch alarms, spot notices and scheduler tags"""
+    readings = instance_or_end(pipeline_settings, pipeline_aws, pipeline_instance, evidence)
+    instance = readings.instance.value
+    evidence(id=instance.id, life_cycle=instance.life_cycle or "on demand")
+    running_or_blocked(instance)
+    hours = pipeline_settings.requirements.run_hours
+    ends = datetime.now(UTC) + timedelta(hours=hours) if hours is not None else None
+    judge_stay(readings, threats_to(readings, gpu_host.readings.system.notices, ends=ends), evidence)
+
+
+@failure_mode(
+    "host-clock",
+    phase=1,
+    category="Host Clock",
+    failure="The host's clock is wrong",
+    diagnostic="Host clock is off by {offset_s}s",
+    fix="Enable time synchronisation on the host",
+    severity="major",
+    healthy="Host clock is off by {offset_s}s (synchronised: {synchronized})",
+)
+def test_host_clock(
+    gpu_host: GpuHost, pipeline_aws: PipelineAws, pipeline_settings: Settings, evidence: Evidence
+) -> None:
+    """The host's clock against ours, across the round trip; chronyc tracking"""
+    gpu_host.end_if_none(evidence)
+    identity = pipeline_aws.readings.identity.or_none
+    judge_clock(
+        gpu_host.facts.clock_offset_s,
+        identity.clock_offset_s or 0.0 if identity else 0.0,
+        gpu_host.readings.system.clock_sync,
+        evidence,
+        uses_aws=any("host" in bucket.from_ for bucket in pipeline_settings.aws.buckets),
+    )
+
+
+@failure_mode(
+    "credential-lifetime",
+    phase=1,
+    category="Credential Lifetime",
+    failure="Credentials end during the run",
+    diagnostic="Host credentials end in {hours}h, the run takes {required_hours}h",
+    fix="Use the instance role, or fresh credentials",
+    severity="major",
+    healthy="Host credentials {lasts} ({source})",
+)
+def test_credential_lifetime(
+    gpu_host: GpuHost, pipeline_aws: PipelineAws, pipeline_settings: Settings, evidence: Evidence
+) -> None:
+    """Where the host's credentials come from, and when they end; the operator's are for launching alone"""
+    gpu_host.end_if_none(evidence)
+    if not any("host" in bucket.from_ for bucket in pipeline_settings.aws.buckets):
+        evidence.not_applicable("no bucket of aws.buckets is used from the host")
+    operator = pipeline_aws.readings.identity.or_none
+    if operator and operator.expires_in_s is not None:
+        evidence(operator_hours=round(operator.expires_in_s / 3600, 1))
+    judge_credentials(gpu_host.readings.system.credentials.value, pipeline_settings.requirements.run_hours, evidence)
+
+
+@failure_mode(
+    "name-resolution",
+    phase=1,
+    category="Name Resolution",
+    failure="The host cannot resolve a name that it needs",
+    diagnostic="Host cannot resolve {name}",
+    fix="Fix DNS on the host",
+    severity="major",
+    healthy="Host resolves {names}",
+)
+def test_name_resolution(gpu_host: GpuHost, evidence: Evidence) -> None:
+    """getent ahosts {name}"""
+    gpu_host.end_if_none(evidence)
+    names = gpu_host.readings.system.names
+    if not names:
+        raise Blocked("requirements.names: host names that the pipeline needs", by="settings")
+    judge_names(names, evidence)

@@ -91,6 +91,20 @@ _MATRIX = (
 
 _EXTENDED = (
     _major(Area.INFRASTRUCTURE, "instance-identity", "Instance Identity", "ID, address, region and type do not belong together", "Instance {id} is not what the settings say", "Fix the instance ID, address or region"),
+    _major(Area.INFRASTRUCTURE, "instance-status", "Instance Status", "EC2's status checks do not pass", "Instance {id} has not passed its status checks: {checks}", "Stop and start the instance, or replace it"),
+    _major(Area.INFRASTRUCTURE, "instance-stays-up", "Instance Stays Up", "The instance goes away during the run", "Instance {id} may not stay up: {error}", "Reschedule the event, disable the alarm, or use on-demand"),
+    _major(Area.INFRASTRUCTURE, "host-clock", "Host Clock", "The host's clock is wrong", "Host clock is off by {offset_s}s", "Enable time synchronisation on the host"),
+    _major(Area.INFRASTRUCTURE, "credential-lifetime", "Credential Lifetime", "Credentials end during the run", "Host credentials end in {hours}h, the run takes {required_hours}h", "Use the instance role, or fresh credentials"),
+    _major(Area.INFRASTRUCTURE, "name-resolution", "Name Resolution", "The host cannot resolve a name that it needs", "Host cannot resolve {name}", "Fix DNS on the host"),
+
+    _critical(Area.ENVIRONMENT, "same-interpreter", "Same Interpreter", "What was checked is not what will run", "Not one interpreter: {error}", "Use the same interpreter everywhere"),
+    _major(Area.ENVIRONMENT, "version-pins", "Version Pins", "Pins contradict each other or the host", "Pins contradict: {error}", "Make the pins agree"),
+    _major(Area.ENVIRONMENT, "deployed-imports", "Deployed Imports", "A deployed entry point cannot import what it needs", "{entry_point} does not import: {error}", "Deploy what is missing"),
+    _major(Area.ENVIRONMENT, "gpu-health", "GPU Health", "A GPU shows signs of broken hardware", "GPU {gpu} is not healthy: {error}", "Reset the GPU, or replace the instance"),
+    _major(Area.ENVIRONMENT, "co-tenants", "Co-Tenants", "Somebody else works on the host", "Host is shared: {error}", "Stop the others, or use another host"),
+    _major(Area.ENVIRONMENT, "shared-memory", "Shared Memory", "/dev/shm is too small for data loaders", "/dev/shm has {shm_gb}GB, need {required_gb}GB", "Enlarge /dev/shm"),
+    _major(Area.ENVIRONMENT, "limits", "Limits", "The user's limits are too low for training", "Limit of {limit} is {value}, need {required}", "Raise the limit"),
+    _major(Area.ENVIRONMENT, "stale-processes", "Stale Processes", "An earlier run is still there", "Left by an earlier run: {error}", "Stop it"),
 )
 # fmt: on
 

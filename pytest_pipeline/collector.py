@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from pytest_pipeline.settings import Settings
 
 
+_CASES = {"pipeline_instance", "pipeline_context", "pipeline_package"}
+
+
 class Collector:
     """Lives wherever tests are collected."""
 
@@ -53,12 +56,23 @@ class Collector:
         return made
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Give a row one case for each of several hosts. Cases come from settings: all workers collect alike."""
-        if not self._awake or "pipeline_instance" not in metafunc.fixturenames:
+        """Give a row one case for each of several hosts, contexts, packages.
+
+        Cases come from settings, never from what was seen: all workers collect alike.
+        """
+        if not self._awake or not _CASES & {*metafunc.fixturenames}:
             return
-        hosts = [*dict.fromkeys(self._settings_or_collect_error().host.instance_ids)]
-        if len(hosts) > 1:
-            metafunc.parametrize("pipeline_instance", hosts, indirect=True)
+        settings = self._settings_or_collect_error()
+        cases = {
+            "pipeline_instance": settings.host.instance_ids,
+            "pipeline_context": [context.name for context in settings.host.contexts],
+            "pipeline_package": settings.requirements.packages,
+        }
+        for fixture, values in cases.items():
+            several = [*dict.fromkeys(values)]
+            fewest = 0 if fixture == "pipeline_package" else 1  # one context or host needs no name of a case
+            if fixture in metafunc.fixturenames and len(several) > fewest:
+                metafunc.parametrize(fixture, several, indirect=True)
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:

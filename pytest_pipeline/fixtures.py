@@ -54,6 +54,20 @@ def pipeline_instance(request: pytest.FixtureRequest, pipeline_settings: Setting
 
 
 @pytest.fixture(scope="session")
+def pipeline_context(request: pytest.FixtureRequest, pipeline_settings: Settings) -> str:
+    """The name of the context that is judged: a shell of the pipeline on the host; with several, each is a case."""
+    given: str | None = getattr(request, "param", None)
+    return given or pipeline_settings.host.used_contexts[0].name
+
+
+@pytest.fixture(scope="session")
+def pipeline_package(request: pytest.FixtureRequest) -> str:
+    """A requirement of `requirements.packages`: each is a case; "" where none is configured."""
+    given: str = getattr(request, "param", "")
+    return given
+
+
+@pytest.fixture(scope="session")
 def gpu_host(request: pytest.FixtureRequest, pipeline_instance: str) -> GpuHost:
     """The GPU host: `.facts.volumes`, ..., `.readings.x` where it may be missing, `.run(command)`, `.probe(source)`."""
     return request.config.stash[session_key].world.host(pipeline_instance)

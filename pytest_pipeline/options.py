@@ -55,6 +55,12 @@ def add_options(parser: pytest.Parser) -> None:
         help="Deselect the rows that write something; they are not judged.",
     )
     add(
+        "--share-host",
+        action="store_true",
+        dest="pipeline_share_host",
+        help="Run rows that load the host although somebody else works on it.",
+    )
+    add(
         "--fail-under",
         type=_percentage,
         metavar="SCORE",

@@ -127,7 +127,7 @@ class Recorder:
         if status is Status.FAILED:
             diagnostic, fix = self._diagnose(item, mode, noted, error, why)
         elif status is Status.BLOCKED:
-            fix = mode.fix
+            fix = _command(mode.fix, noted) or f"Fix {by} first"  # it may not know yet what its own fix is about
         elif status is Status.WARNED:
             diagnostic, fix = why, fill(mode.fix, noted)
         return Outcome(
@@ -236,7 +236,7 @@ def _remedy(error: BaseException | None) -> str:
 
 
 def _command(template: str, noted: Mapping[str, Scalar]) -> str:
-    """Fill a remedy; a command with a hole in it is no command to paste."""
+    """Fill what is to be done; a command with a hole in it is no command to paste."""
     names = [name for _, name, _, _ in string.Formatter().parse(template) if name]
     return fill(template, noted) if all(name in noted for name in names) else ""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
+from pytest_pipeline.matrix import Severity
 from pytest_pipeline.outcome import Status, Waiver
 from pytest_pipeline.stage import Verdict, words_of
 
@@ -114,12 +115,15 @@ class Report:
 def recommendation(readiness: Readiness) -> str:
     """Return the verdict in the words of the stage, with the number of what stands behind it."""
     words = words_of(readiness.verdict, readiness.stage)
-    wrong = readiness.rows_with(Status.FAILED, Status.NOT_RUN)
-    orphaned = [cause for cause in readiness.causes if not any(row.mode.id == cause.row for row in wrong)]
-    issues = len(wrong) + len(orphaned) + len(readiness.problems)
+    wrong = {row.mode.id for row in readiness.rows_with(Status.FAILED, Status.NOT_RUN)}
+    critical = {row.mode.id for row in readiness.rows if row.severity is Severity.CRITICAL}
+    blocking = {cause.row: not critical.isdisjoint(cause.blocks) for cause in readiness.causes}
+    issues = len(wrong | {*blocking}) + len(readiness.problems)
     match readiness.verdict:
         case Verdict.BLOCKED:
-            return f"{words}: {_count(issues, 'critical issue')}"
+            others = [row for row in wrong | {*blocking} if not (row in critical or blocking.get(row))]
+            more = f", {_count(len(others), 'other')}" if others else ""
+            return f"{words}: {_count(issues - len(others), 'critical issue')}{more}"
         case Verdict.ATTENTION:
             return f"{words}: {_count(issues, 'issue')}"
         case Verdict.CAUTION:

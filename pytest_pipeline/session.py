@@ -109,6 +109,7 @@ class PipelineSession:
         option = self._config.getoption
         given = {"host.instance_ids": option("pipeline_instance_id"), "host.address": option("pipeline_instance_ip")}
         given["host.key"] = option("pipeline_ssh_key")
+        given["host.share"] = option("pipeline_share_host")
         config_file = option("pipeline_config_file")
         from pytest_pipeline.settings import load  # noqa: PLC0415 - likewise
 

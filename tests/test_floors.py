@@ -19,7 +19,10 @@ FLOORS = (  # the highest first; a name is a module or a package of pytest_pipel
     },
     {"observers", "sandbox"},
     {"connections"},
-    {"report", "judgement", "readiness", "stage", "settings", "templates", "run_folder", "diagnosis"},
+    {
+        "report", "judgement", "readiness", "stage", "settings", "templates", "run_folder", "diagnosis", "pins",
+        "install_commands",
+    },
     {"matrix", "catalogue", "outcome", "hookspecs"},
 )  # fmt: skip
 MAY_IMPORT = {  # who may know the world outside

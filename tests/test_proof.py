@@ -1,4 +1,4 @@
-"""The proof of phase 1, row by row: each fault is caught by its own row in its own words; odd worlds are no alarm.
+"""The proof, row by row: each fault is caught by its own row in its own words; odd worlds are no alarm.
 
 A row that loses its assertion, or an observation that no longer looks, turns these red.
 """
@@ -11,12 +11,11 @@ import sys
 import pytest
 
 from pytest_pipeline.catalogue import CATALOGUE
-from pytest_pipeline.matrix import Phase
 from pytest_pipeline.sandbox.faults import FAULTS
 from pytest_pipeline.sandbox.prove import HEALTHY, scenarios
 from pytest_pipeline.sandbox.variants import VARIANTS
 
-ROWS = [row for row, mode in CATALOGUE.items() if mode.phase is Phase.INFRASTRUCTURE]
+ROWS = [row for row, mode in CATALOGUE.items() if mode.phase <= 2]  # those that the suite has so far
 
 
 def prove(*ids: str) -> list[str]:
@@ -43,10 +42,11 @@ def test_no_healthy_world_raises_an_alarm() -> None:
     prove(HEALTHY, *VARIANTS)
 
 
-def test_there_are_at_least_35_faults_gross_and_subtle() -> None:
-    kinds = [fault.kind for fault in FAULTS.values() if fault.row in ROWS]
+@pytest.mark.parametrize(("phase", "fewest"), [(1, 35), (2, 50)])
+def test_there_are_enough_faults_gross_and_subtle(phase: int, fewest: int) -> None:
+    kinds = [fault.kind for fault in FAULTS.values() if CATALOGUE[fault.row].phase == phase]
 
-    assert len(kinds) >= 35
+    assert len(kinds) >= fewest
     assert {*kinds} == {"gross", "subtle"}
 
 

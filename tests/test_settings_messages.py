@@ -20,9 +20,9 @@ AWS = (
 BUCKET = "actions, from, kms_key, name, probe_key, read, region, request_payer, write"
 HOST = (
     "accept_new_host_key, address, command_timeout_s, connect_timeout_s, connection, contexts, host_key_alias, "
-    "instance_ids, instance_type, key, kind, known_hosts, port, secrets, ssh_config, user"
+    "import_timeout_s, instance_ids, instance_type, key, kind, known_hosts, port, secrets, share, ssh_config, user"
 )
-TABLES = "aws, host, requirements, rows, waivers"
+TABLES = "aws, host, pipeline, requirements, rows, waivers"
 KEY_VALUE = """write it as in --pipeline-set 'requirements.disk."/mnt/training".free_gb=100'"""
 
 
@@ -235,6 +235,16 @@ CONTRADICTIONS = [
         "remove it: the environment has it",
     ),
     (
+        "[[pipeline.components]]\nname = 'train'\nmatch = 'train('",
+        "pipeline.components[0].match must be a regular expression (missing ), unterminated subpattern at position 5), "
+        "got the text 'train('; correct it",
+    ),
+    (
+        "[requirements.entry_points]\n'/mnt/train.py' = 'train'",
+        """requirements.entry_points."/mnt/train.py" names the context 'train', which host.contexts does not have; """
+        "correct one of them",
+    ),
+    (
         "[requirements.disk.'/a']\nfree_gb = 1\nreuse = ['/ab']",
         """requirements.disk."/a".reuse[0] is '/ab', which does not lie below '/a'; correct the path""",
     ),
@@ -393,7 +403,7 @@ class TestEnvironment:
             (
                 "PYTEST_PIPELINE_HSOT__USER",
                 "sets nothing (did you mean PYTEST_PIPELINE_HOST__USER?); rename or unset it. "
-                "Known after PYTEST_PIPELINE_: AWS, HOST, REQUIREMENTS, ROWS, WAIVERS",
+                "Known after PYTEST_PIPELINE_: AWS, HOST, PIPELINE, REQUIREMENTS, ROWS, WAIVERS",
             ),
             (
                 "PYTEST_PIPELINE_ROWS__DISK_SPACE",
@@ -403,12 +413,13 @@ class TestEnvironment:
                 "PYTEST_PIPELINE_REQUIREMENTS__MODEL__NMAE",
                 "sets nothing (did you mean PYTEST_PIPELINE_REQUIREMENTS__MODEL__NAME?); rename or unset it. "
                 "Known after PYTEST_PIPELINE_REQUIREMENTS__: "
-                "DISK, GPU_MEMORY_GB, MODEL, PACKAGES, PYTHON, TORCH, TORCH_CUDA",
+                "DISK, ENTRY_POINTS, GPUS, GPU_MEMORY_GB, MODEL, NAMES, OPEN_FILES, PACKAGES, PINS, PRECISION, "
+                "PROCESSES, PYTHON, RAM_GB, RUN_HOURS, SHM_GB, TORCH, TORCH_CUDA",
             ),
             (
                 "PYTEST_PIPELINE_",
                 "sets nothing; rename or unset it. "
-                "Known after PYTEST_PIPELINE_: AWS, HOST, REQUIREMENTS, ROWS, WAIVERS",
+                "Known after PYTEST_PIPELINE_: AWS, HOST, PIPELINE, REQUIREMENTS, ROWS, WAIVERS",
             ),
             ("PYTEST_PIPELINE_WORLD", "world is not set, it follows --sandbox; unset the variable"),
         ],

@@ -7,34 +7,41 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_pipeline.catalogue import CATALOGUE, EXTENDED, MATRIX
+from pytest_pipeline.catalogue import CATALOGUE
 from pytest_pipeline.matrix import FailureMode
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-PHASE_1 = [row for row, mode in CATALOGUE.items() if mode.phase == 1]
+PREFLIGHT = [row for phase in (1, 2) for row, mode in CATALOGUE.items() if mode.phase == phase]
 
 
 def run(pytester: pytest.Pytester, *options: str) -> tuple[pytest.RunResult, dict[str, Any]]:
     pytester.makeini("[pytest]")
     ran = pytester.runpytest_subprocess(
-        "-p", "no:randomly", "--readiness-json=r.json", *options, "-mphase1", "--pyargs", "matrix_tests"
+        "-p", "no:randomly", "--readiness-json=r.json", *options, "--stage=preflight", "--pyargs", "matrix_tests"
     )
     return ran, json.loads((pytester.path / "r.json").read_text(encoding="utf-8"))
 
 
-def test_phase_1_is_ready_with_all_its_points(pytester: pytest.Pytester) -> None:
+def test_preflight_is_ready_with_all_its_points(pytester: pytest.Pytester) -> None:
     alone, one = run(pytester, "--sandbox")
     together, two = run(pytester, "--sandbox", "-n2")
 
     assert (alone.ret, together.ret) == (0, 0)
-    assert "Infrastructure Setup 20/20 - 80 points not judged" in alone.outlines
+    for line in (
+        "Infrastructure Setup 20/20",
+        "Environment Validation 15/15",
+        "Score 35/35 - 65 points not judged",
+    ):
+        assert line in alone.outlines
     assert "✅ DEPLOYMENT READY" in alone.outlines
-    assert [row["id"] for row in one["rows"]] == PHASE_1
+    assert [row["id"] for row in one["rows"]] == PREFLIGHT
     for key in ("verdict", "score", "areas", "causes", "problems", "not_judged"):
         assert one[key] == two[key]
-    assert [row["status"] for row in one["rows"]] == [row["status"] for row in two["rows"]] == ["passed"] * 9
+    assert (
+        [row["status"] for row in one["rows"]] == [row["status"] for row in two["rows"]] == ["passed"] * len(PREFLIGHT)
+    )
     assert (one["target"]["world"], one["target"]["simulated"]) == ("sandbox", ["accelerator"])
     assert all(effect["removed"] for effect in one["effects"])
     assert one["effects"]
@@ -100,7 +107,7 @@ def unknown(*given, **more):
     assert owner in [cause["row"] for cause in report["causes"]]
 
 
-def test_one_connection_and_two_round_trips_and_no_process_for_the_whole_phase(pytester: pytest.Pytester) -> None:
+def test_one_connection_and_two_round_trips_and_no_process_for_both_phases(pytester: pytest.Pytester) -> None:
     pytester.makeconftest("""
 import pathlib, subprocess
 from pytest_pipeline.connections import ssh
@@ -176,7 +183,7 @@ def pytest_collection_finish(session):
     declared = json.loads((pytester.path / "modes.json").read_text(encoding="utf-8"))
 
     shared = ("id", "phase", "area", "category", "failure", "diagnostic", "fix", "severity")
-    assert [wire["id"] for wire in declared] == [row for row in (*MATRIX, *EXTENDED) if CATALOGUE[row].phase == 1]
+    assert [*dict.fromkeys(wire["id"] for wire in declared)] == PREFLIGHT
     for wire in declared:
         entry = CATALOGUE[wire["id"]].to_wire()
         assert {column: wire[column] for column in shared} == {column: entry[column] for column in shared}

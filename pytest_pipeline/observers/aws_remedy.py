@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _EXPLICIT_DENY = re.compile(r"explicit deny(?: in (?:a|an) ([\w -]+? policy))?", re.IGNORECASE)
 _WHO = re.compile(r"User: (arn:\S+)")
+_WRITTEN = {"cloudwatch": "CloudWatch"}  # the services that are not written in capitals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +42,8 @@ class Asked:
     @property
     def service(self) -> str:
         """The service as people write it."""
-        return self.action.partition(":")[0].upper()
+        name = self.action.partition(":")[0]
+        return _WRITTEN.get(name, name.upper())
 
     def cli(self, command: str) -> str:
         """Return a command of the AWS CLI that means the same profile and the same files."""

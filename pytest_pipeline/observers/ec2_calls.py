@@ -42,7 +42,7 @@ class Ec2:
 
     def __init__(self, aws: Aws, session: boto3.Session) -> None:
         self._aws = aws
-        self._session = session
+        self.session = session
         self._client = client(session, "ec2", aws)
         self.region: str = self._client.meta.region_name
 
@@ -103,12 +103,14 @@ class Ec2:
         return self._try("ec2:DescribeInstances", ask)
 
     def _try(self, action: str, call: Callable[[], V]) -> V | AwsTrouble:
-        try:
-            return call()
-        except AWS_ERRORS as error:
-            return classify(error, self._asked(action))
-        except KeyError as field:
-            return trouble_in("WrongAnswer", f"no {field} in it", 200, self._asked(action))
+        return answer_or_trouble(call, lambda: asked_of(self._aws, action, session=self.session, region=self.region))
 
-    def _asked(self, action: str) -> Asked:
-        return asked_of(self._aws, action, session=self._session, region=self.region)
+
+def answer_or_trouble(call: Callable[[], V], asked: Callable[[], Asked]) -> V | AwsTrouble:
+    """Make a call to AWS, and return what it returned or what is the matter; `asked` is what was asked for."""
+    try:
+        return call()
+    except AWS_ERRORS as error:
+        return classify(error, asked())
+    except KeyError as field:
+        return trouble_in("WrongAnswer", f"no {field} in it", 200, asked())

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
+import secrets
+import socket
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_pipeline.connections.connection import CommandTimedOut, ConnectionFailed, Finished, OutputTooLong
+from pytest_pipeline.observers.co_tenants import used_ids
+from pytest_pipeline.observers.host import locked_host
 from pytest_pipeline.observers.host_access import address_of, blame
-from pytest_pipeline.observers.host_look import instance_in, no_way_of
+from pytest_pipeline.observers.host_answer import all_missing
+from pytest_pipeline.observers.host_look import instance_in, no_way_of, request_of
+from pytest_pipeline.observers.host_request import SystemRequest
+from pytest_pipeline.observers.interlock import require_alone, turn
+from pytest_pipeline.observers.launch import command, execute, mark_of
 from pytest_pipeline.observers.names import facts_name, writes_name
-from pytest_pipeline.observers.observation import Facts, Nothing
+from pytest_pipeline.observers.observation import Facts
 from pytest_pipeline.outcome import Blocked, Reading
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
     import fabric
 
     from pytest_pipeline.connections.connection import Opened
+    from pytest_pipeline.observers.context_readings import ContextReadings
     from pytest_pipeline.observers.host_access import HostAccess, SshSession
     from pytest_pipeline.observers.host_look import HostSeen
     from pytest_pipeline.observers.host_readings import HostReadings
@@ -23,12 +37,25 @@ if TYPE_CHECKING:
     from pytest_pipeline.observers.s3_attempt import BucketAccess
     from pytest_pipeline.settings import Settings
 
+_PATIENCE_S = 600.0  # longer than any row may take that has the host to itself
+
+
+@contextlib.contextmanager
+def _or_blocked() -> Generator[None]:
+    try:
+        yield
+    except (ConnectionFailed, CommandTimedOut, OutputTooLong) as error:
+        raise Blocked(str(error), by="ssh-access") from None
+
 
 class GpuHost:
     """`.facts.x` is a value, or raises Blocked; `.readings.x` is a value or the reason why there is none."""
 
-    def __init__(self, instance_id: str, settings: Settings, observations: Observations, access: HostAccess) -> None:
+    def __init__(
+        self, instance_id: str, settings: Settings, observations: Observations, access: HostAccess, folder: Path
+    ) -> None:
         self.id = instance_id
+        self._folder = folder  # of the run
         self._settings = settings
         self._observations = observations
         self._access = access
@@ -38,15 +65,20 @@ class GpuHost:
         """What one round trip brought; each reading missing for the same reason where there is no connection."""
         seen = self._seen
         if not seen.is_known:
-            return _all(seen)
+            return self._none_of(seen)
         if seen.value.readings is None:
-            return _all(self.session)
+            return self._none_of(self.session)
         return seen.value.readings
 
     @property
     def facts(self) -> Facts:
         """The readings' values."""
         return Facts(self.readings)
+
+    def context(self, name: str) -> ContextReadings:
+        """What was read in one of the pipeline's contexts, by its name in `host.contexts`."""
+        seen: ContextReadings = self.readings.contexts[name]
+        return seen
 
     @property
     def session(self) -> Reading[SshSession]:
@@ -78,16 +110,39 @@ class GpuHost:
         longer than `timeout_s` (default: `host.command_timeout_s`), or printed more than 16 MiB.
         """
         opened = self._open()
-        try:
+        with _or_blocked():
             return opened.connection.run(
                 command, stdin=stdin, timeout_s=timeout_s or self._settings.host.command_timeout_s
             )
-        except (ConnectionFailed, CommandTimedOut, OutputTooLong) as error:
-            raise Blocked(str(error), by="ssh-access") from None
 
     def probe(self, source: str, *, timeout_s: float | None = None) -> Finished:
-        """Run Python source (standard library, syntax of 3.7) with the host's `python3`. Raises Blocked."""
-        return self.run("python3 -I -", stdin=source.encode(), timeout_s=timeout_s)
+        """Run Python source (standard library, syntax of 3.7) with the host's own Python, whatever its name there.
+
+        Raises Blocked, as `run` does. Without any Python the exit status is 127.
+        """
+        nonce = secrets.token_hex(8)
+        limit_s = timeout_s or self._settings.host.command_timeout_s
+        finished = self.run(command(nonce), stdin=execute(source.encode(), nonce, limit_s), timeout_s=limit_s)
+        return replace(finished, stdout=finished.stdout.partition(mark_of(nonce))[2])
+
+    @contextlib.contextmanager
+    def alone(self) -> Generator[None]:
+        """Have the host to itself: for rows that load a GPU, fill memory or disk, run or kill a pipeline.
+
+        Raises Blocked while another gate does likewise, and, unless `host.share` (`--share-host`) says otherwise, while
+        a run is alive there or somebody else computes on the GPUs that the pipeline uses; or where that cannot be told.
+        Rows of one run wait for each other. Leaves nothing behind on the host.
+        """
+        opened = self._open()
+        asked = SystemRequest(components=request_of(self._settings).system.components)
+        name = f"{socket.gethostname()}, run {self._folder.name}"
+        with turn(self._folder / f"alone-{self.id}.lock", patience_s=_PATIENCE_S), contextlib.ExitStack() as stack:
+            with _or_blocked():
+                timeout_s = self._settings.host.command_timeout_s
+                company = stack.enter_context(locked_host(opened.connection, asked, timeout_s, name=name))
+            used = used_ids(self.readings.contexts, self._settings.requirements.gpus)
+            require_alone(company, used, share=self._settings.host.share)
+            yield
 
     def fabric_connection(self) -> fabric.Connection:
         """Return the open fabric connection. Raises Blocked where there is none."""
@@ -103,6 +158,9 @@ class GpuHost:
             evidence.not_applicable("host.kind is 'none'")
         if not self._settings.host.configured:
             raise Blocked("host.instance_ids or host.address (--instance-id, --instance-ip)", by="settings")
+
+    def _none_of(self, why: Reading[Any]) -> HostReadings:
+        return all_missing(request_of(self._settings), why.reason, by=why.by, remedy=why.remedy)
 
     @property
     def _seen(self) -> Reading[HostSeen]:
@@ -122,7 +180,3 @@ class GpuHost:
         except ConnectionFailed as failure:
             blamed = blame(no_way_of(failure), self._settings.host, self._instance.or_none)
             raise Blocked(blamed.reason, by=blamed.by, remedy=blamed.remedy) from None
-
-
-def _all(why: Reading[Any]) -> HostReadings:
-    return Nothing(why.hand_on())  # type: ignore[return-value]  # stands in for any readings

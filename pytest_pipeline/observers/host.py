@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import time
 from typing import TYPE_CHECKING
 
-from pytest_pipeline.connections.connection import CommandTimedOut, ConnectionFailed, Opened, OutputTooLong
-from pytest_pipeline.observers.host_answer import Printed, all_missing, decode, decode_writes
-from pytest_pipeline.observers.host_request import facts_program, writes_program
+from pytest_pipeline.connections.connection import CommandTimedOut, ConnectionFailed, Finished, Opened, OutputTooLong
+from pytest_pipeline.observers.host_answer import Printed, all_missing, decode, decode_company, decode_writes
+from pytest_pipeline.observers.host_request import company_program, facts_program, writes_program
+from pytest_pipeline.observers.launch import ask, ask_python, command, hold
 from pytest_pipeline.outcome import Reading
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from pytest_pipeline.connections.connection import Connection
-    from pytest_pipeline.observers.host_readings import HostReadings
-    from pytest_pipeline.observers.host_request import HostRequest, S3Request
+    from pytest_pipeline.observers.host_readings import Company, HostReadings
+    from pytest_pipeline.observers.host_request import HostRequest, S3Request, SystemRequest
     from pytest_pipeline.observers.s3_attempt import BucketAccess
 
 _OWNER = "ssh-access"
+_HELD_S = 3600.0  # a gate whose machine was switched off is not noticed earlier
 _ON_THE_WAY_S = 1.0  # of a deadline is kept for the way there and back
 
 
 def look_at_host(way: Opened | Connection, request: HostRequest, timeout_s: float) -> HostReadings:
-    """Read all facts of a host in one round trip. Never raises: what could not be read is a missing reading."""
+    """Read all facts of a host in one round trip. Never raises: what could not be read is a missing reading.
+
+    It takes longer than `timeout_s` only for the imports of contexts, by `request.imports_s` at most.
+    """
     nonce = secrets.token_hex(8)
-    program = facts_program(request, nonce, _share_of(timeout_s))
-    printed = _run(way, program, nonce, timeout_s)
+    program = ask(facts_program(request, nonce, _share_of(timeout_s)), request, nonce, timeout_s)
+    printed = _run(way, program, nonce, timeout_s + (request.imports_s if request.contexts else 0.0))
     if isinstance(printed, Reading):
         return all_missing(request, printed.reason, by=printed.by, remedy=printed.remedy)
     return decode(printed, request)
@@ -40,25 +48,46 @@ def write_from_host(
     each prefix an upload in parts that is given up at once.
     """
     nonce = secrets.token_hex(8)
-    program = writes_program(request, nonce, _share_of(timeout_s))
+    program = ask_python(writes_program(request, nonce, _share_of(timeout_s)), nonce, timeout_s)
     printed = _run(way, program, nonce, timeout_s)
     if isinstance(printed, Reading):
         return printed.hand_on()
     return decode_writes(printed, request.asked_to_write)
 
 
+@contextlib.contextmanager
+def locked_host(connection: Connection, request: SystemRequest, timeout_s: float, *, name: str) -> Generator[Company]:
+    """Hold the one lock of a host, as `name`; yield whether it was to be had, and who else is there.
+
+    It ends with the block, with the gate and with the connection, whichever is first; after an hour at the latest.
+    Raises ConnectionFailed, CommandTimedOut, OutputTooLong.
+    """
+    nonce = secrets.token_hex(8)
+    program = company_program(request, nonce, _share_of(timeout_s), hold_s=_HELD_S)
+    held = connection.hold(
+        command(nonce),
+        stdin=hold(program, nonce, timeout_s, name=f"pipeline-gate of {name}"),
+        until=f"@@end {nonce}@@".encode("ascii"),
+        timeout_s=timeout_s,
+    )
+    if isinstance(held, Finished):
+        ended = Printed(nonce=nonce, stdout=held.stdout, stderr=held.stderr, exit_status=held.exit_status)
+        yield decode_company(ended, request)
+        return
+    with contextlib.closing(held):
+        yield decode_company(Printed(nonce=nonce, stdout=held.stdout), request)
+
+
 def _run(way: Opened | Connection, program: bytes, nonce: str, timeout_s: float) -> Printed | Reading[None]:
-    """Send a program to the host's Python. Returns what came back, or why nothing did."""
+    """Send a program to the host. Returns what came back, or why nothing did."""
     connection = way.connection if isinstance(way, Opened) else way
-    # The shell speaks first: its silence is another cause than that of Python. -I keeps the user's own modules and
-    # environment out: a json.py in the home folder is none of ours.
-    command = f"printf '\\n@@%s@@\\n' 'pipeline-shell {nonce}'; exec python3 -I -"
     sent_at = time.time()
     try:
-        finished = connection.run(command, stdin=program, timeout_s=timeout_s)
+        finished = connection.run(command(nonce), stdin=program, timeout_s=timeout_s)
     except CommandTimedOut as error:
-        # A process that hangs in the kernel (a dead network mount) keeps the command open after it has answered.
-        if f"@@end {nonce}@@".encode("ascii") not in error.stdout:
+        # A process that hangs in the kernel (a dead network mount) keeps the command open after it has answered; and
+        # what a shell read before one of its programs hung is an answer too.
+        if not any(f"@@{mark} {nonce}".encode("ascii") in error.stdout for mark in ("end", "pipeline-part")):
             return Reading.missing(f"the host did not answer the probe within {timeout_s:g} s", by=_OWNER)
         return Printed(nonce=nonce, stdout=error.stdout, stderr=error.stderr, sent_at=sent_at, got_at=time.time())
     except ConnectionFailed as error:

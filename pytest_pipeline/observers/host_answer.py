@@ -11,10 +11,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_pipeline.observers.bucket_answer import bucket_access
-from pytest_pipeline.observers.host_readings import HostIdentity, HostReadings, InstanceDocument
+from pytest_pipeline.observers.context_answer import contexts
+from pytest_pipeline.observers.context_readings import nothing_of
+from pytest_pipeline.observers.gpu_answer import gpu_presence, gpus
+from pytest_pipeline.observers.host_readings import Company, HostIdentity, HostLock, HostReadings, InstanceDocument
+from pytest_pipeline.observers.kernel_log_answer import kernel_log
+from pytest_pipeline.observers.model_answer import model
+from pytest_pipeline.observers.system_answer import nothing_of_system, system
 from pytest_pipeline.observers.untrusted import (
     Unreadable,
     document,
+    flag,
     items,
     mapping,
     number,
@@ -27,11 +34,11 @@ from pytest_pipeline.observers.volume_answer import volume
 from pytest_pipeline.outcome import Reading
 
 if TYPE_CHECKING:
-    from pytest_pipeline.observers.host_request import HostRequest
+    from pytest_pipeline.observers.host_request import HostRequest, SystemRequest
     from pytest_pipeline.observers.s3_attempt import BucketAccess
 
 _DOCUMENT_LIMIT_BYTES = 4 * 1024 * 1024
-_CONNECTION, _PYTHON = "ssh-access", "python-version"
+_CONNECTION, _PYTHON, _SHARED = "ssh-access", "python-version", "co-tenants"
 _NOT_FOUND = 127  # a shell's status for a command that it does not find
 
 
@@ -61,6 +68,14 @@ def all_missing(request: HostRequest, reason: str, *, by: str, remedy: str = "")
         clock_offset_s=missing(),
         volumes={volume.path: missing() for volume in request.volumes},
         s3_reads=missing(),
+        contexts={
+            context.name: nothing_of(missing(), context.packages, context.entry_points) for context in request.contexts
+        },
+        gpu_presence=missing(),
+        gpus=missing(),
+        kernel_log=missing(),
+        model=missing(),
+        system=nothing_of_system(missing(), request.system),
     )
 
 
@@ -83,6 +98,32 @@ def decode(printed: Printed, request: HostRequest) -> HostReadings:
         clock_offset_s=_clock(facts, printed),
         took_s=max(0.0, printed.got_at - printed.sent_at),
     )
+
+
+def decode_company(printed: Printed, request: SystemRequest) -> Company:
+    """Read what `company_program` printed."""
+    facts, gap = _facts(printed)
+    if facts is None:
+        probes: Reading[dict[str, Any]] = gap.hand_on()
+    elif "value" not in facts and "error" not in facts:
+        probes = Reading.missing("the host's Python is older than 3.7", by=_PYTHON)
+    else:
+        probes = reading(facts, "the probe", by=_CONNECTION, read=_probes)
+    lock: Reading[HostLock] = probes.hand_on() if not probes.is_known else _host_lock(probes.value.get("interlock"))
+    return Company(
+        lock=lock,
+        gpu_presence=gpu_presence(_part(probes, "gpus")),
+        gpus=gpus(_part(probes, "gpus")),
+        system=system(_part(probes, "system"), request, _part(probes, "gpus")),
+    )
+
+
+def _host_lock(answer: object) -> Reading[HostLock]:
+    def read(value: object) -> HostLock:
+        of = mapping(value, "the host's lock")
+        return HostLock(taken=flag(of, "taken"), pid=whole(of, "pid"), holder=text(of, "holder"))
+
+    return reading(answer, "the host's lock", by=_SHARED, read=read)
 
 
 def decode_writes(printed: Printed, asked: tuple[tuple[str, str], ...]) -> Reading[tuple[BucketAccess, ...]]:
@@ -167,7 +208,26 @@ def _readings(probes: Reading[dict[str, Any]], request: HostRequest) -> HostRead
     else:
         s3 = _s3(probes, request.s3.asked_to_read)
     known = all_missing(request, "", by=_CONNECTION)
-    return replace(known, identity=_identity(host), instance=instance, volumes=by_path, s3_reads=s3)
+    return replace(
+        known,
+        identity=_identity(host),
+        instance=instance,
+        volumes=by_path,
+        s3_reads=s3,
+        contexts=contexts(_part(probes, "contexts"), request.contexts),
+        gpu_presence=gpu_presence(_part(probes, "gpus")),
+        gpus=gpus(_part(probes, "gpus")),
+        kernel_log=kernel_log(_part(probes, "kernel_log")),
+        model=model(_part(probes, "model"), request.model),
+        system=system(_part(probes, "system"), request.system, _part(probes, "gpus")),
+    )
+
+
+def _part(probes: Reading[dict[str, Any]], name: str) -> Reading[Any]:
+    """Return what the probe of this name answered, undecoded; its decoder names the owner of what is missing."""
+    if not probes.is_known:
+        return probes.hand_on()
+    return reading(probes.value.get(name), f"the probe {name}", by=_CONNECTION, read=lambda value: value)
 
 
 def _identity(host: Reading[dict[str, Any]]) -> Reading[HostIdentity]:

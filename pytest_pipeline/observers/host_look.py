@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from pytest_pipeline.connections.connection import ConnectionFailed
 from pytest_pipeline.observers.effects import Effect
 from pytest_pipeline.observers.host import look_at_host, write_from_host
 from pytest_pipeline.observers.host_access import NoWay, SshSession, address_of, session_of
 from pytest_pipeline.observers.host_readings import HostReadings  # noqa: TC001 - pydantic reads HostSeen's annotations
-from pytest_pipeline.observers.host_request import BucketRequest, HostRequest, S3Request, VolumeRequest
+from pytest_pipeline.observers.host_request import (
+    BucketRequest,
+    ContextRequest,
+    HostRequest,
+    S3Request,
+    SystemRequest,
+    VolumeRequest,
+)
 from pytest_pipeline.observers.names import INSTANCES, facts_name, writes_name
 from pytest_pipeline.observers.observation import Observation
 from pytest_pipeline.observers.s3_attempt import BucketAccess
@@ -53,7 +61,7 @@ class HostLook:
     def observations(self) -> tuple[Observation[Any], Observation[Any]]:
         """Return the two observations."""
         host = self.settings.host
-        deadline_s = host.connect_timeout_s * 2 + host.command_timeout_s
+        deadline_s = host.connect_timeout_s * 2 + host.command_timeout_s + host.import_timeout_s
         needs = (INSTANCES,) if self._asks_ec2 else ()
         facts: Observation[Any] = Observation(
             name=facts_name(self.instance_id),
@@ -127,8 +135,49 @@ def request_of(settings: Settings) -> HostRequest:
             VolumeRequest(path=path, reuse=tuple(disk.reuse)) for path, disk in settings.requirements.disk.items()
         ),
         s3=s3_request_of(settings),
+        contexts=contexts_of(settings),
+        imports_s=settings.host.import_timeout_s,
+        model=settings.requirements.model.path if settings.requirements.model else "",
+        system=SystemRequest(
+            names=names_of(settings),
+            components={one.name: one.match for one in settings.pipeline.components if one.where == "host"},
+            locks=tuple(settings.pipeline.locks),
+            credentials=any("host" in bucket.from_ for bucket in settings.aws.buckets),
+            network_credentials=settings.world == "target",
+            metadata=settings.host.kind == "ec2" and settings.world == "target",
+        ),
         metadata=settings.host.kind == "ec2" and settings.world == "target",
     )
+
+
+def contexts_of(settings: Settings) -> tuple[ContextRequest, ...]:
+    """Return what is tried in each context."""
+    required = settings.requirements
+    return tuple(
+        ContextRequest(
+            name=context.name,
+            shell=context.shell,
+            setup=context.setup,
+            python=context.python,
+            wrap=tuple(context.wrap),
+            environment=dict(context.environment),
+            packages=tuple(required.packages),
+            entry_points=tuple(path for path, name in required.entry_points.items() if name == context.name),
+            precision=required.precision,
+        )
+        for context in settings.host.used_contexts
+    )
+
+
+def names_of(settings: Settings) -> tuple[str, ...]:
+    """Return the names that the host must be able to resolve: those of AWS that it uses, and those of the settings."""
+    aws = settings.aws
+    names: list[str] = []
+    if settings.world == "target" and any("host" in bucket.from_ for bucket in aws.buckets):
+        regions = dict.fromkeys(bucket.region or aws.region or "us-east-1" for bucket in aws.buckets)
+        given = urlsplit(aws.endpoint_url).hostname if aws.endpoint_url else None
+        names += [given] if given else [f"s3.{region}.amazonaws.com" for region in regions]
+    return tuple(dict.fromkeys((*names, *settings.requirements.names)))
 
 
 def s3_request_of(settings: Settings) -> S3Request | None:

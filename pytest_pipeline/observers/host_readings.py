@@ -3,7 +3,11 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from pytest_pipeline.observers.context_readings import ContextReadings
+from pytest_pipeline.observers.gpu_readings import GpuPresence, KernelLog, Smi
+from pytest_pipeline.observers.model_readings import ModelFolder
 from pytest_pipeline.observers.s3_attempt import BucketAccess
+from pytest_pipeline.observers.system_readings import SystemReadings
 from pytest_pipeline.outcome import Reading
 
 
@@ -195,4 +199,32 @@ class HostReadings:
     clock_offset_s: Reading[float]
     volumes: dict[str, Reading[Volume]]
     s3_reads: Reading[tuple[BucketAccess, ...]]
+    contexts: dict[str, ContextReadings]
+    gpu_presence: Reading[GpuPresence]
+    gpus: Reading[Smi]
+    kernel_log: Reading[KernelLog]
+    model: Reading[ModelFolder]
+    system: SystemReadings
     took_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostLock:
+    """The lock that keeps two gates from loading one host. Not `taken`: `holder` has it, by the process `pid`.
+
+    `pid` is 0 where it cannot be seen, `holder` "" where it does not say whose gate it is of.
+    """
+
+    taken: bool
+    pid: int = 0
+    holder: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Company:
+    """Who else is on a host, seen while we tried to take its lock."""
+
+    lock: Reading[HostLock]
+    gpu_presence: Reading[GpuPresence]
+    gpus: Reading[Smi]
+    system: SystemReadings

@@ -1,11 +1,14 @@
 """What is asked of a host in one round trip, and the program that is sent there to find it out."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
 from importlib.resources import files
 from json import dumps
 from typing import Any
 
 _PACKAGE = "pytest_pipeline"
+_MODEL_PARTS = ("imposters", "safetensors", "model_place", "model_shapes", "model_tokenizer", "model_weights")
+_CONTEXT_PARTS = ("frame", "interpreter", "distributions", "imports", "context", "entry_points", "script_syntax")
 _SHARE = 0.9  # of its own deadline a probe may use, so that its answer comes before the frame's
 
 
@@ -78,15 +81,51 @@ class S3Request:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ContextRequest:
+    """A shell of the pipeline, and what is to be tried in it. `packages` are requirements as pip takes them."""
+
+    name: str
+    shell: str = "non-login"
+    setup: str = ""
+    python: str = "python3"
+    wrap: tuple[str, ...] = ()
+    environment: dict[str, str] = field(default_factory=dict)
+    packages: tuple[str, ...] = ()
+    entry_points: tuple[str, ...] = ()
+    precision: str = "fp32"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SystemRequest:
+    """What is to be known of the machine: names to resolve, components (name to pattern), lock files.
+
+    `credentials` asks how long those last that the host would use for AWS; `network_credentials` as in `S3Request`.
+    `metadata` asks the instance metadata service for notices, such as that of a spot interruption.
+    """
+
+    names: tuple[str, ...] = ()
+    components: dict[str, str] = field(default_factory=dict)
+    locks: tuple[str, ...] = ()
+    credentials: bool = False
+    network_credentials: bool = False
+    metadata: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HostRequest:
     """All that one round trip is to bring.
 
-    `metadata` asks the instance metadata service which instance it is; never in the sandbox, where a machine of ours
-    would answer. `write_test` writes, syncs, reads back and removes 1 MiB at each path.
+    `imports_s` is how long the imports of a context may take, beyond the deadline of everything else. `metadata` asks
+    the instance metadata service which instance it is; never in the sandbox, where a machine of ours would answer.
+    `write_test` writes, syncs, reads back and removes 1 MiB at each path.
     """
 
     volumes: tuple[VolumeRequest, ...] = ()
     s3: S3Request | None = None
+    contexts: tuple[ContextRequest, ...] = ()
+    imports_s: float = 90.0
+    model: str = ""
+    system: SystemRequest = field(default_factory=SystemRequest)
     write_test: bool = True
     metadata: bool = False
     metadata_address: str = ""
@@ -103,17 +142,54 @@ def facts_program(request: HostRequest, nonce: str, deadline_s: float) -> bytes:
             "deadline_s": own_s,
         },
     }
-    parts = ["metadata", "quotas", "disks", "reboot", "host", "volumes"]
+    probes["gpus"] = {"deadline_s": own_s}
+    probes["kernel_log"] = {"deadline_s": own_s}
+    probes["system"] = {
+        **asdict(request.system),
+        "metadata_address": request.metadata_address,
+        "nonce": nonce,
+        "deadline_s": own_s,
+    }
+    parts = ["metadata", "quotas", "disks", "reboot", "host", "volumes", "program", "gpus", "kernel_log"]
+    parts += ["processes", "locks", "s3_credentials", "lifetime", "system"]
+    if request.contexts:
+        probes["contexts"] = {
+            "contexts": [asdict(context) for context in request.contexts],
+            "nonce": nonce,
+            "imports_s": request.imports_s,
+            "sources": _sources(_CONTEXT_PARTS),  # as text: they run in each context's own interpreter
+            "deadline_s": own_s,
+        }
+        parts += ["contexts"]
+    if request.model:
+        probes["model"] = {"path": request.model, "deadline_s": own_s}
+        parts += [*_MODEL_PARTS, "model"]
     if request.s3 is not None:
         probes["s3"] = _s3(request.s3, nonce, own_s, effects=False)
         parts += ["s3_credentials", "s3_request", "s3"]
-    return _program(probes, parts, nonce, deadline_s)
+    # A context's imports may take minutes on a cold host; nothing else is waited for so long.
+    return _program(probes, parts, nonce, deadline_s, {"contexts": request.imports_s + own_s})
 
 
 def writes_program(request: S3Request, nonce: str, deadline_s: float) -> bytes:
     """Return the program that tries to write to S3."""
     probes = {"s3": _s3(request, nonce, deadline_s * _SHARE, effects=True)}
     return _program(probes, ["metadata", "s3_credentials", "s3_request", "s3"], nonce, deadline_s)
+
+
+def company_program(request: SystemRequest, nonce: str, deadline_s: float, *, hold_s: float) -> str:
+    """Return the program that takes the host's lock and looks who else is there, and holds it while its input is open.
+
+    It is the text of one argument: its input is not its own.
+    """
+    own_s = deadline_s * _SHARE
+    probes = {
+        "interlock": {},
+        "gpus": {"deadline_s": own_s},
+        "system": {**asdict(request), "metadata_address": "", "nonce": nonce, "deadline_s": own_s},
+    }
+    parts = ["program", "gpus", "processes", "locks", "system", "interlock"]
+    return _program(probes, parts, nonce, deadline_s, hold_s=hold_s).decode("ascii")
 
 
 def _s3(request: S3Request, nonce: str, deadline_s: float, *, effects: bool) -> dict[str, Any]:
@@ -140,10 +216,22 @@ def _bucket(bucket: BucketRequest) -> dict[str, Any]:
     }
 
 
-def _program(probes: dict[str, Any], parts: list[str], nonce: str, deadline_s: float) -> bytes:
-    folder = files(_PACKAGE) / "probes"
-    sources = {name: (folder / f"{name}.py").read_text(encoding="utf-8") for name in parts}
-    request = dumps({"probes": probes, "deadline_s": deadline_s})
-    frame = (folder / "frame.py").read_text(encoding="utf-8")
+def _program(
+    probes: dict[str, Any],
+    parts: list[str],
+    nonce: str,
+    deadline_s: float,
+    deadlines: dict[str, float] | None = None,
+    *,
+    hold_s: float = 0.0,
+) -> bytes:
+    sources = _sources(parts)
+    request = dumps({"probes": probes, "deadline_s": deadline_s, "deadlines": deadlines or {}})
+    frame = _sources(["frame"])["frame"]
     # ASCII throughout: the far side's locale is one of the things that may be wrong.
-    return f"{frame}\n\nmain({nonce!a}, {request!a}, {dumps(sources)!a})\n".encode("ascii")
+    return f"{frame}\n\nmain({nonce!a}, {request!a}, {dumps(sources)!a}, {hold_s!r})\n".encode("ascii")
+
+
+def _sources(parts: Iterable[str]) -> dict[str, str]:
+    folder = files(_PACKAGE) / "probes"
+    return {name: (folder / f"{name}.py").read_text(encoding="utf-8") for name in parts}

@@ -6,19 +6,24 @@ EC2 API reference); a field that must be there and is not raises KeyError.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from datetime import datetime
 
 _GB_IN_GIB = 2**30 / 10**9
+_OVER = ("[Completed]", "[Canceled]")  # how the description of an event begins for a week after it is over
 _SSH_PROTOCOLS = frozenset({"tcp", "6", "-1"})  # -1 is every protocol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
-    """What DescribeInstances says of an instance. "" stands for what it does not have, such as a public address."""
+    """What DescribeInstances says of an instance. "" stands for what it does not have, such as a public address.
+
+    `life_cycle` is "" on demand, else spot, scheduled or capacity-block.
+    """
 
     id: str
     name: str
@@ -36,6 +41,8 @@ class Instance:
     key_name: str
     root_device: str
     security_groups: tuple[str, ...]
+    life_cycle: str = ""
+    tags: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,12 +71,33 @@ class Absence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedEvent:
+    """What AWS plans to do to an instance: a reboot, its retirement. `not_before` is ISO 8601, "" where not said."""
+
+    code: str
+    not_before: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceStatus:
-    """AWS's own checks of an instance, and what AWS plans to do to it."""
+    """AWS's own checks of an instance, and what AWS plans to do to it.
+
+    A check is ok, impaired, initializing, insufficient-data or not-applicable; `ebs_status` is "" where EC2 does not
+    make that check. `failing_since` is ISO 8601, "" where nothing fails.
+    """
 
     system_status: str
     instance_status: str
-    events: tuple[str, ...]
+    events: tuple[PlannedEvent, ...]
+    ebs_status: str = ""
+    failing_since: str = ""
+
+    @property
+    def checks(self) -> dict[str, str]:
+        """The checks that EC2 makes, by name."""
+        made = {"system": self.system_status, "instance": self.instance_status, "attached EBS": self.ebs_status}
+        return {name: status for name, status in made.items() if status}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,9 +121,10 @@ def _instance(one: Mapping[str, Any], region: str) -> Instance:
     groups = [*one.get("SecurityGroups", ())]
     for interface in one.get("NetworkInterfaces", ()):
         groups += interface.get("Groups", ())
+    tags = {tag["Key"]: tag["Value"] for tag in one.get("Tags", ())}
     return Instance(
         id=one["InstanceId"],
-        name=next((tag["Value"] for tag in one.get("Tags", ()) if tag["Key"] == "Name"), ""),
+        name=tags.get("Name", ""),
         state=one["State"]["Name"],
         state_reason=one.get("StateReason", {}).get("Message", "") or one.get("StateTransitionReason", ""),
         type=one.get("InstanceType", ""),
@@ -110,6 +139,8 @@ def _instance(one: Mapping[str, Any], region: str) -> Instance:
         key_name=one.get("KeyName", ""),
         root_device=one.get("RootDeviceName", ""),
         security_groups=tuple(sorted({group["GroupId"] for group in groups})),
+        life_cycle=one.get("InstanceLifecycle", ""),
+        tags=tags,
     )
 
 
@@ -139,18 +170,35 @@ def sizes_gb_in(answer: Mapping[str, Any]) -> dict[str, float]:
 
 def statuses_in(answer: Mapping[str, Any]) -> dict[str, InstanceStatus]:
     """Return AWS's checks of each instance in an answer of DescribeInstanceStatus, without events that are over."""
-    return {
-        one["InstanceId"]: InstanceStatus(
-            system_status=one["SystemStatus"]["Status"],
-            instance_status=one["InstanceStatus"]["Status"],
-            events=tuple(
-                f"{event['Code']} not before {event['NotBefore'].isoformat()}: {event.get('Description', '')}"
-                for event in one.get("Events", ())
-                if not event.get("Description", "").startswith(("[Completed]", "[Canceled]"))
-            ),
-        )
-        for one in answer["InstanceStatuses"]
-    }
+    return {one["InstanceId"]: _status(one) for one in answer["InstanceStatuses"]}
+
+
+def _status(one: Mapping[str, Any]) -> InstanceStatus:
+    ebs = one.get("AttachedEbsStatus", {})
+    details = [
+        detail for made in (one["SystemStatus"], one["InstanceStatus"], ebs) for detail in made.get("Details", ())
+    ]
+    return InstanceStatus(
+        system_status=one["SystemStatus"]["Status"],
+        instance_status=one["InstanceStatus"]["Status"],
+        ebs_status=ebs.get("Status", ""),
+        failing_since=min(
+            (_iso(detail["ImpairedSince"]) for detail in details if "ImpairedSince" in detail), default=""
+        ),
+        events=tuple(
+            PlannedEvent(
+                code=event["Code"],
+                not_before=_iso(event["NotBefore"]) if "NotBefore" in event else "",
+                description=event.get("Description", ""),
+            )
+            for event in one.get("Events", ())
+            if not event.get("Description", "").startswith(_OVER)
+        ),
+    )
+
+
+def _iso(moment: datetime) -> str:
+    return moment.isoformat()
 
 
 def openings_in(answer: Mapping[str, Any], port: int) -> dict[str, tuple[str, ...]]:

@@ -7,11 +7,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pytest_pipeline.observers.alarms import Alarm
+from pytest_pipeline.observers.aws_codes import Kind
 from pytest_pipeline.observers.aws_trouble import AwsTrouble
 from pytest_pipeline.observers.instance_facts import Absence, AttachedVolume, Instance, InstanceStatus
 from pytest_pipeline.outcome import Reading
 
 ROW = "ec2-exists"
+STATUS_ROW = "instance-status"
+STAYS_ROW = "instance-stays-up"
 CREDENTIALS_ROW = "aws-credentials"
 _EC2_NAME = re.compile(r"(?:ec2|ip)-(\d+-\d+-\d+-\d+)\.", re.IGNORECASE)
 
@@ -21,9 +25,9 @@ class InstanceReadings:
     """What is known of one instance. Each reading is missing alone.
 
     `lookup` is for the row that asks whether it exists: an absence is a value. `instance` is for every other row: an
-    absence is missing, by `ec2-exists`. `status` and `ssh_rules` (who may reach the SSH port: CIDRs, groups, prefix
-    lists) are diagnoses: look at their `or_none`, for a permission that only they need costs a note. `trouble` is why
-    nothing is known, with its remedy.
+    absence is missing, by `ec2-exists`. `status`, `alarms` (CloudWatch's that act on it) and `ssh_rules` (who may reach
+    the SSH port: CIDRs, groups, prefix lists) are diagnoses: a permission that only they need costs a note; `denied`
+    names the actions. `trouble` is why nothing is known, with its remedy.
     """
 
     id: str
@@ -32,7 +36,9 @@ class InstanceReadings:
     status: Reading[InstanceStatus]
     volumes: Reading[tuple[AttachedVolume, ...]]
     ssh_rules: Reading[tuple[str, ...]]
+    alarms: Reading[tuple[Alarm, ...]]
     notes: tuple[str, ...] = ()
+    denied: tuple[str, ...] = ()
     trouble: AwsTrouble | None = None
 
 
@@ -80,13 +86,23 @@ class Diagnoses:
     statuses: Mapping[str, InstanceStatus] | AwsTrouble = field(default_factory=dict)
     sizes_gb: Mapping[str, float] | AwsTrouble = field(default_factory=dict)
     openings: Mapping[str, tuple[str, ...]] | AwsTrouble = field(default_factory=dict)
+    alarms: Mapping[str, tuple[Alarm, ...]] | AwsTrouble = field(default_factory=dict)
     owner: str | AwsTrouble = ""
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What could not be asked, and what to do about it."""
-        answers = (self.statuses, self.sizes_gb, self.openings, self.owner)
-        return tuple(str(answer) for answer in answers if isinstance(answer, AwsTrouble))
+        return tuple(map(str, self._troubles))
+
+    @property
+    def denied(self) -> tuple[str, ...]:
+        """The actions that may not be asked for."""
+        return tuple(trouble.action for trouble in self._troubles if trouble.kind is Kind.DENIED)
+
+    @property
+    def _troubles(self) -> list[AwsTrouble]:
+        answers = (self.statuses, self.sizes_gb, self.openings, self.alarms, self.owner)
+        return [answer for answer in answers if isinstance(answer, AwsTrouble)]
 
 
 def present(seen: Seen, diagnoses: Diagnoses) -> InstanceReadings:
@@ -101,16 +117,24 @@ def present(seen: Seen, diagnoses: Diagnoses) -> InstanceReadings:
         status=_status(instance.id, diagnoses),
         volumes=Reading.of(volumes),
         ssh_rules=_ssh_rules(instance.security_groups, diagnoses),
+        alarms=_alarms(instance.id, diagnoses),
         notes=diagnoses.notes,
+        denied=diagnoses.denied,
     )
 
 
 def _status(instance_id: str, diagnoses: Diagnoses) -> Reading[InstanceStatus]:
     if isinstance(diagnoses.statuses, AwsTrouble):
-        return missing(diagnoses.statuses)
+        return missing(diagnoses.statuses, by=STATUS_ROW)
     if instance_id not in diagnoses.statuses:
-        return Reading.missing(f"EC2 answered ec2:DescribeInstanceStatus without {instance_id}", by=ROW)
+        return Reading.missing(f"EC2 answered ec2:DescribeInstanceStatus without {instance_id}", by=STATUS_ROW)
     return Reading.of(diagnoses.statuses[instance_id])
+
+
+def _alarms(instance_id: str, diagnoses: Diagnoses) -> Reading[tuple[Alarm, ...]]:
+    if isinstance(diagnoses.alarms, AwsTrouble):
+        return missing(diagnoses.alarms, by=STAYS_ROW)
+    return Reading.of(diagnoses.alarms.get(instance_id, ()))
 
 
 def _ssh_rules(groups: tuple[str, ...], diagnoses: Diagnoses) -> Reading[tuple[str, ...]]:
@@ -132,6 +156,7 @@ def absent(absence: Absence) -> InstanceReadings:
         status=gone,
         volumes=gone,
         ssh_rules=gone,
+        alarms=gone,
         notes=(absence.note,) if absence.note else (),
     )
 
@@ -145,13 +170,14 @@ def unknown(instance_id: str, trouble: AwsTrouble) -> InstanceReadings:
         status=missing(trouble),
         volumes=missing(trouble),
         ssh_rules=missing(trouble),
+        alarms=missing(trouble),
         trouble=trouble,
     )
 
 
-def missing(trouble: AwsTrouble) -> Reading[Any]:
+def missing(trouble: AwsTrouble, *, by: str = ROW) -> Reading[Any]:
     """Return the reading that a trouble leaves: owned by the credentials' row only if it is a matter of credentials."""
-    return Reading.missing(trouble.what, by=CREDENTIALS_ROW if trouble.is_credentials else ROW, remedy=trouble.remedy)
+    return Reading.missing(trouble.what, by=CREDENTIALS_ROW if trouble.is_credentials else by, remedy=trouble.remedy)
 
 
 def address_in(given: str) -> str:

@@ -7,6 +7,7 @@ import functools
 import re
 from typing import TYPE_CHECKING, Any
 
+from pytest_pipeline.observers.alarms import alarms_on
 from pytest_pipeline.observers.aws_codes import Kind
 from pytest_pipeline.observers.aws_session import asked_of
 from pytest_pipeline.observers.aws_trouble import AwsTrouble, trouble_in
@@ -39,6 +40,13 @@ __all__ = ["AddressMatch", "InstanceReadings", "InstancesReadings", "look_at_ins
 _ID = re.compile(r"i-(?:[0-9a-f]{8}|[0-9a-f]{17})")
 _SEARCH_S = 4.0
 _DIAGNOSES_S = 8.0
+_ASKS = {
+    "statuses": "ec2:DescribeInstanceStatus",
+    "sizes_gb": "ec2:DescribeVolumes",
+    "openings": "ec2:DescribeSecurityGroups",
+    "alarms": "cloudwatch:DescribeAlarms",
+    "owner": "ec2:DescribeInstances",
+}
 
 
 def look_at_instances(aws: Aws, host: Host, *, search_s: float = _SEARCH_S) -> InstancesReadings:
@@ -59,7 +67,7 @@ def look_at_instances(aws: Aws, host: Host, *, search_s: float = _SEARCH_S) -> I
     found = _describe(ec2, ids)
     absentees = sum(isinstance(answer, AwsTrouble) and answer.kind is Kind.MISSING for answer in found.values())
     looked = {one: _look_up(aws, ec2, one, found[one], search_s / max(absentees, 1)) for one in ids}
-    diagnoses = _diagnose(ec2, looked, host)
+    diagnoses = _diagnose(aws, ec2, looked, host)
     return InstancesReadings(
         instances=tuple(_readings(one, seen, diagnoses) for one, seen in looked.items()),
         address=address_reading(host.address, list(looked.values()), diagnoses) if host.address else None,
@@ -76,23 +84,27 @@ def _readings(instance_id: str, seen: Seen | Absence | AwsTrouble, diagnoses: Di
             return present(seen, diagnoses)
 
 
-def _diagnose(ec2: Ec2, looked: Mapping[str, Seen | Absence | AwsTrouble], host: Host) -> Diagnoses:
+def _diagnose(aws: Aws, ec2: Ec2, looked: Mapping[str, Seen | Absence | AwsTrouble], host: Host) -> Diagnoses:
     """Ask, side by side, what only diagnoses: it costs a note if it may not be asked, and is not waited for long."""
     there = [seen for seen in looked.values() if isinstance(seen, Seen)]
     calls: dict[str, Callable[[], Any]] = {}
     if there:
+        ids = [seen.instance.id for seen in there]
         groups = sorted({group for seen in there for group in seen.instance.security_groups})
         volumes = sorted({volume.id for seen in there for volume in seen.volumes})
         calls = {
-            "statuses": functools.partial(ec2.statuses, [seen.instance.id for seen in there]),
+            "statuses": functools.partial(ec2.statuses, ids),
             "sizes_gb": functools.partial(ec2.sizes_gb, volumes),
             "openings": functools.partial(ec2.openings, groups, host.port),
+            "alarms": functools.partial(alarms_on, ids, aws, ec2.session, deadline_s=_DIAGNOSES_S),
         }
     address = address_in(host.address or "")
     dead = any(isinstance(seen, AwsTrouble) for seen in looked.values())
     if address and not dead and not having(host.address or "", (seen.instance for seen in there)):
         calls["owner"] = functools.partial(ec2.owner_of, address)
-    late = dict.fromkeys(calls, AwsTrouble(kind=Kind.TIMED_OUT, what=f"EC2 timed out after {_DIAGNOSES_S:g} s"))
+    late = {
+        name: AwsTrouble(kind=Kind.TIMED_OUT, what=f"{_ASKS[name]}: no answer in {_DIAGNOSES_S:g} s") for name in calls
+    }
     return Diagnoses(**{**late, **side_by_side(calls, deadline_s=_DIAGNOSES_S)})
 
 

@@ -7,8 +7,6 @@ handle at once and wait only when they read, up to the observation's own deadlin
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
 import os
 import threading
@@ -18,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pydantic import TypeAdapter
 
+from pytest_pipeline.observers.run_lock import run_lock
 from pytest_pipeline.outcome import Blocked, Reading
 from pytest_pipeline.run_folder import write_whole
 
@@ -129,7 +128,7 @@ class Observations:
         while True:
             if (answer := _read(observation, answer_file)) is not None:
                 return answer
-            with _locked(answer_file.with_suffix(".lock")) as have_lock:
+            with run_lock(answer_file.with_suffix(".lock")) as have_lock:
                 if have_lock:
                     if (answer := _read(observation, answer_file)) is not None:
                         return answer
@@ -263,18 +262,3 @@ def _begun_elsewhere(attempt_file: Path) -> float | None:
     except FileNotFoundError:
         return None
     return time.monotonic() - max(0.0, time.time() - start)
-
-
-@contextlib.contextmanager
-def _locked(file: Path) -> Generator[bool]:
-    """Try to take a lock, and say whether it was to be had. It is never waited for, and never inherited."""
-    lock = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
-    finally:
-        os.close(lock)

@@ -36,6 +36,7 @@ class World:
 
     def __init__(self, settings: Settings, folder: Path) -> None:
         self._settings = settings
+        self._folder = folder
         ids = tuple(settings.host.instance_ids) or ("",)
         self._ways = {instance_id: HostAccess(settings) for instance_id in ids}
         journal = journal_in(folder, world=settings.world)
@@ -48,7 +49,7 @@ class World:
 
     def host(self, instance_id: str) -> GpuHost:
         """Return the host of an instance of the settings, or the only one ("")."""
-        return GpuHost(instance_id, self._settings, self.observations, self._ways[instance_id])
+        return GpuHost(instance_id, self._settings, self.observations, self._ways[instance_id], self._folder)
 
     def names_for(self, fixtures: Iterable[str]) -> tuple[str, ...]:
         """Return the observations that these fixtures are about, so that they can be started before a row asks."""

@@ -7,6 +7,10 @@ ADDRESS = "169.254.169.254"
 TIMEOUT_S = 1.0  # elsewhere nothing answers at that address
 
 
+class Absent(RuntimeError):  # noqa: N818  # what it is
+    """There is nothing at a path: of a notice, that none was given."""
+
+
 class Metadata:
     """A conversation with the service. `address` is HOST or HOST:PORT."""
 
@@ -31,5 +35,6 @@ class Metadata:
         finally:
             connection.close()
         if answer.status != http.client.OK:
-            raise RuntimeError("the metadata service answered %s with status %d" % (path, answer.status))
+            why = "the metadata service answered %s with status %d" % (path, answer.status)
+            raise (Absent if answer.status == http.client.NOT_FOUND else RuntimeError)(why)
         return body

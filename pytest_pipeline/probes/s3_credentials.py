@@ -58,11 +58,17 @@ def found(source: str, key: str, secret: str, token: str) -> dict:
     return {"source": source, "key": key.strip(), "secret": secret.strip(), "token": token.strip()}
 
 
-def in_files(profile: str) -> object:
-    """Look through ~/.aws/credentials, then ~/.aws/config. Returns None where the profile is in neither."""
+def files() -> tuple:
+    """Return the paths of the credentials file and the config file."""
     home = os.path.expanduser("~")
     shared = os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or os.path.join(home, ".aws", "credentials")
     config = os.environ.get("AWS_CONFIG_FILE") or os.path.join(home, ".aws", "config")
+    return shared, config
+
+
+def in_files(profile: str) -> object:
+    """Look through ~/.aws/credentials, then ~/.aws/config. Returns None where the profile is in neither."""
+    shared, config = files()
     in_shared = section(shared, profile)
     in_config = section(config, "default" if profile == "default" else "profile " + profile)
     for name in UNFOLLOWED:
@@ -92,15 +98,22 @@ def section(path: str, name: str) -> dict:
 
 def from_process(command: str) -> dict:
     """Run a credential_process, as the SDK does."""
+    answer = asked_of_process(command)
+    return found(
+        "credential_process", answer["AccessKeyId"], answer["SecretAccessKey"], answer.get("SessionToken") or ""
+    )
+
+
+def asked_of_process(command: str) -> dict:
+    """Return what a credential_process prints."""
     try:
         done = subprocess.run(  # noqa: S603  # the host's own setting names it
             shlex.split(command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             timeout=TIMEOUT_S, check=True,
         )  # fmt: skip
         answer = json.loads(done.stdout.decode("utf-8"))
-        token = answer.get("SessionToken") or ""
-        return found("credential_process", answer["AccessKeyId"], answer["SecretAccessKey"], token)
-    except (OSError, subprocess.SubprocessError, ValueError, KeyError) as error:
+        return dict(answer, AccessKeyId=str(answer["AccessKeyId"]), SecretAccessKey=str(answer["SecretAccessKey"]))
+    except (OSError, subprocess.SubprocessError, ValueError, KeyError, TypeError) as error:
         raise Unusable(FAILED, "credential_process failed: %s" % type(error).__name__) from error
 
 
@@ -162,8 +175,7 @@ def default_region() -> str:
         if os.environ.get(name):
             return os.environ[name]
     profile = os.environ.get("AWS_PROFILE") or "default"
-    config = os.environ.get("AWS_CONFIG_FILE") or os.path.join(os.path.expanduser("~"), ".aws", "config")
     try:
-        return section(config, "default" if profile == "default" else "profile " + profile).get("region", "")
+        return section(files()[1], "default" if profile == "default" else "profile " + profile).get("region", "")
     except Unusable:
         return ""

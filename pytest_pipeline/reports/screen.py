@@ -155,7 +155,7 @@ def _causes(readiness: Readiness) -> Iterator[str]:
         yield f"{row.mode.id}: not run: {row.worst_case.why}"
     if not readiness.rows:
         yield "No row was selected"
-        yield "Fix: Select rows; the shipped ones are --pyargs matrix_tests (so far -m phase1)"
+        yield "Fix: Select rows; the shipped ones are --pyargs matrix_tests (so far --stage preflight)"
 
 
 def _warnings(readiness: Readiness) -> Iterator[str]:

@@ -12,6 +12,7 @@ from pytest_pipeline.sandbox.aws_front import Front, Tenancy
 from pytest_pipeline.sandbox.aws_seed import (
     forget,
     limit_regions,
+    seed_alarms,
     seed_bucket,
     seed_instances,
     seed_role_session,
@@ -74,6 +75,7 @@ class AwsServer:
         threading.Thread(target=self._warm_up, name="aws-ec2", daemon=True).start()
 
     def _warm_up(self) -> None:
+        import moto.cloudwatch.responses  # noqa: PLC0415  # asked beside EC2
         import moto.ec2.responses  # noqa: F401, PLC0415  # this is the slow import
         from moto.ec2.models import ec2_backends  # noqa: PLC0415  # likewise
 
@@ -103,6 +105,7 @@ class AwsServer:
             raise RuntimeError("AwsServer.open comes after start")
         for bucket in plan.buckets.values():
             seed_bucket(plan.account, bucket)
+        seed_alarms(plan.account, plan.instances)
         tenancy = Tenancy(
             account=plan.account,
             identities={i.access_key: i for i in (plan.operator, plan.host_identity)},

@@ -6,6 +6,7 @@ AWS STS API reference, "Troubleshoot access denied error messages" of the IAM us
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from html import escape
 from typing import TYPE_CHECKING
@@ -52,6 +53,9 @@ def error(call: Call, status: int, code: str, message: str, **more: str) -> Answ
             f'<?xml version="1.0" encoding="UTF-8"?>\n<Response><Errors><Error><Code>{code}</Code>'
             f"<Message>{text}</Message></Error></Errors><RequestID>{REQUEST_ID}</RequestID></Response>"
         )
+    elif "x-amz-target" in call.headers:
+        said = json.dumps({"__type": code, "message": message})
+        return Answer(status=status, headers=(("Content-Type", "application/x-amz-json-1.0"),), body=said.encode())
     else:
         version = "2010-05-08" if call.service == "iam" else "2011-06-15"
         body = (

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _CREDENTIAL = re.compile(r"Credential=(?P<key>[^/,\s]+)/(?P<day>\d{8})/(?P<region>[^/,]+)/(?P<service>[^/,]+)/")
 
+_IAM_NAMES = {"monitoring": "cloudwatch"}  # of services that requests are signed for by another name
+
 _OBJECT_ACTIONS = {
     "GET": "s3:GetObject",
     "HEAD": "s3:GetObject",
@@ -75,11 +77,13 @@ def read_call(environ: dict[str, Any]) -> Call:
     if service == "s3":
         return _s3_call(method, path, query, access_key=key, region=region, signed_at=signed_at, headers=headers)
     parameters = {**query, **form}
+    # Later clients of CloudWatch speak JSON, and name the operation in a header.
+    operation = headers.get("x-amz-target", "").rpartition(".")[2] or parameters.get("Action", method)
     return Call(
         access_key=key,
         service=service,
         region=region,
-        action=f"{service}:{parameters.get('Action', method)}",
+        action=f"{_IAM_NAMES.get(service, service)}:{operation}",
         resource="*",
         method=method,
         signed_at=signed_at,

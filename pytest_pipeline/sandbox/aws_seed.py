@@ -124,10 +124,39 @@ def seed_instances(account: str, plans: Sequence[InstancePlan]) -> None:
                 _seed_instance(ec2_backends["999999999999" if plan.elsewhere else account][plan.region], plan)
 
 
+def seed_alarms(account: str, plans: Sequence[InstancePlan]) -> None:
+    """Make the alarms of CloudWatch on the instances."""
+    if not any(plan.alarms for plan in plans):
+        return
+    from moto.cloudwatch.models import cloudwatch_backends  # noqa: PLC0415  # as above
+
+    with _one_at_a_time:
+        for plan in plans:
+            for alarm in plan.alarms:
+                action = f"arn:aws:automate:{plan.region}:ec2:{alarm.action}"
+                if alarm.old_spelling:
+                    verb = f"AWS_EC2.InstanceId.{alarm.action.title()}"
+                    action = f"arn:aws:swf:{plan.region}:{account}:action/actions/{verb}/1.0"
+                cloudwatch_backends[account][plan.region].put_metric_alarm(
+                    name=alarm.name,
+                    namespace=alarm.namespace,
+                    metric_name=alarm.metric,
+                    comparison_operator=alarm.operator,
+                    evaluation_periods=3,
+                    period=300,
+                    threshold=alarm.threshold,
+                    statistic="Average",
+                    description="",
+                    dimensions=[{"Name": "InstanceId", "Value": alarm.of or plan.id}],
+                    alarm_actions=[action],
+                    actions_enabled=alarm.enabled,
+                )
+
+
 def forget(account: str) -> None:
     """Drop everything of an account that is no more."""
     with _one_at_a_time:
-        for service in ("iam", "sts", "s3", "ec2"):
+        for service in ("iam", "sts", "s3", "ec2", "cloudwatch"):
             # What was never imported, or is just being imported, holds nothing of the account.
             backends = getattr(sys.modules.get(f"moto.{service}.models"), f"{service}_backends", None)
             if backends is not None:
@@ -154,7 +183,8 @@ def _seed_instance(ec2: object, plan: InstancePlan) -> None:
             is_instance_type_default=False,
             region_name=plan.region,
             associate_public_ip=True,
-            tags={"instance": {"Name": plan.name}},
+            tags={"instance": {"Name": plan.name, **plan.tags}},
+            lifecycle=plan.life_cycle,
         )
     instance = reservation.instances[0]
     if plan.data_volume_gib:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pytest_pipeline.sandbox.aws_rule import rewrites
 from pytest_pipeline.sandbox.fault import Fault
 from pytest_pipeline.sandbox.plan import InstancePlan
 
 if TYPE_CHECKING:
+    from pytest_pipeline.sandbox.fault import Kind
     from pytest_pipeline.sandbox.plan import TenantPlan
     from pytest_pipeline.sandbox.tally import Tally
 
@@ -50,10 +50,6 @@ def _in_state(plan: TenantPlan, *, state: str) -> Tally:
     return plan.rule(_LOOKED)
 
 
-def _impaired(plan: TenantPlan) -> Tally:
-    return plan.rule("ec2:DescribeInstanceStatus", rewrites(b"<status>ok</status>", b"<status>impaired</status>"))
-
-
 def _address_of_another(plan: TenantPlan) -> Tally:
     plan.instances.append(
         InstancePlan(
@@ -79,6 +75,14 @@ def _type(plan: TenantPlan) -> Tally:
     plan.instance.type = "g4dn.xlarge"
     return plan.rule(_LOOKED)
 
+
+_STATES: tuple[tuple[str, str, Kind], ...] = (
+    ("stopped", "stopped", "gross"),
+    ("stopping", "stopping", "subtle"),  # the host still answers, as does one that is being shut down
+    ("pending", "pending", "subtle"),
+    ("shutting", "shutting-down", "subtle"),
+    ("terminated", "terminated", "gross"),
+)
 
 EC2_FAULTS = (
     Fault(
@@ -125,26 +129,12 @@ EC2_FAULTS = (
         Fault(
             id=f"ec2-{short}",
             row=RUNNING,
-            kind="gross",
+            kind=kind,
             words=f"in state {state}",
             summary=f"the instance is {state}",
             inject=partial(_in_state, state=state),
         )
-        for short, state in (
-            ("stopped", "stopped"),
-            ("stopping", "stopping"),
-            ("pending", "pending"),
-            ("shutting", "shutting-down"),
-            ("terminated", "terminated"),
-        )
-    ),
-    Fault(
-        id="ec2-impaired",
-        row=RUNNING,
-        kind="subtle",
-        words="impaired",
-        summary="the instance runs, and its status checks fail",
-        inject=_impaired,
+        for short, state, kind in _STATES
     ),
     Fault(
         id="instance-address",

@@ -1,4 +1,4 @@
-"""Faults on the way to a shell that can be used: the row ssh-access must catch them, but for the last."""
+"""Faults on the way to a shell that can be used: the row ssh-access must catch them."""
 
 from __future__ import annotations
 
@@ -61,11 +61,6 @@ def _login_as(plan: TenantPlan) -> Tally:
 
 def _no_login(plan: TenantPlan) -> Tally:
     plan.host.refusal = ("This account is currently not available.\n", 1)
-    return plan.host.commands
-
-
-def _no_python(plan: TenantPlan) -> Tally:
-    plan.host.python = False
     return plan.host.commands
 
 
@@ -143,14 +138,6 @@ SSH_FAULTS = (
         words="not available",
         summary="the account may log in, and has no shell",
         inject=_no_login,
-    ),
-    Fault(
-        id="ssh-no-python",
-        row="python-version",  # the shell is there: what is missing is that row's
-        kind="subtle",
-        words="python3",
-        summary="the host has no python3, so nothing can be read from it",
-        inject=_no_python,
     ),
 )
 """From the outside in."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pytest_pipeline.outcome import Status
 from pytest_pipeline.sandbox.fault import Fault
-from pytest_pipeline.sandbox.host_quota import quota_programs
+from pytest_pipeline.sandbox.host_quota import quota_package, quota_program
 from pytest_pipeline.sandbox.plan import VOLUME, MountPlan
 
 if TYPE_CHECKING:
@@ -93,7 +93,8 @@ def _other_path_low(plan: TenantPlan) -> Tally:
 
 def _quota(plan: TenantPlan) -> Tally:
     plan.volume.source = "/dev/mapper/training"  # only file systems on a device have quotas
-    plan.host.programs |= quota_programs(limit_kib=10_240)
+    plan.host.programs["quota"] = quota_program(limit_kib=10_240)
+    plan.host.system_python.packages["simulated-quota"] = quota_package(limit_kib=10_240)
     plan.simulated.append("quota")  # one on a real tmpfs is root's to set
     return plan.host.commands
 

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_pipeline.sandbox.accelerator_smi import smi_programs
 from pytest_pipeline.sandbox.host_commands import Commands
 from pytest_pipeline.sandbox.host_door import HostDoor
+from pytest_pipeline.sandbox.host_kernel_log import kernel_log_programs
 from pytest_pipeline.sandbox.host_namespace import Namespace
+from pytest_pipeline.sandbox.host_programs import shared_programs
+from pytest_pipeline.sandbox.host_python import make_pythons
 
 if TYPE_CHECKING:
     import socket
+    from pathlib import Path
 
     import asyncssh
 
     from pytest_pipeline.sandbox.plan import HostPlan
 
-_SYSTEM_PATH = ("/usr/local/bin", "/usr/bin", "/bin")
+_PROGRAMS = "programs"  # of all hosts of a sandbox, beside their folders
 
 
 class Host:
@@ -33,19 +35,20 @@ class Host:
     ) -> None:
         self._plan = plan
         self._home = home
-        self._namespace = Namespace(plan, folder=folder, home=home) if namespaces else None
         programs = folder / "bin"
-        _install(plan, programs)
-        path = [str(programs), *(_SYSTEM_PATH if plan.python else ())]
+        _install(plan, programs, home=home)  # before the namespace, which may start some of them
+        self._namespace = Namespace(plan, folder=folder, home=home) if namespaces else None
+        shared = shared_programs(folder.parent / _PROGRAMS)
         environment = {
-            "PATH": ":".join(path),
+            "PATH": f"{programs}:{shared}",
             "HOME": str(home),
             "USER": plan.user,
             "LOGNAME": plan.user,
-            "SHELL": "/bin/bash",
+            "SHELL": plan.shell,
             "LANG": "C.UTF-8",
             "AWS_EC2_METADATA_DISABLED": "true",  # its address lies outside this machine
             "LIBMOUNT_FSTAB": str(folder / "etc" / "fstab"),  # for where /etc/fstab cannot be covered
+            **plan.environment,
         }
         self._door = HostDoor(plan, sockets)
         self._commands = Commands(plan, prepare=self._on_host, home=home, environment=environment)
@@ -72,19 +75,11 @@ class Host:
             self._namespace.close()
 
 
-def _install(plan: HostPlan, programs: Path) -> None:
+def _install(plan: HostPlan, programs: Path, *, home: Path) -> None:
     """Put the host's own programs where its PATH begins."""
     programs.mkdir()
-    if plan.python:
-        # Resolved by Python itself, and out of any virtual environment: a host's python3 is its system's.
-        (programs / "python3").symlink_to(sys.executable)
-    else:
-        for folder in _SYSTEM_PATH:
-            for entry in os.scandir(folder) if Path(folder).is_dir() else ():
-                link = programs / entry.name
-                if not entry.name.startswith(("python", "pypy")) and not link.is_symlink():
-                    link.symlink_to(entry.path)
-    for name, text in plan.programs.items():
+    make_pythons(plan, root=programs.parent, home=home)
+    for name, text in {**kernel_log_programs(), **smi_programs(plan.accelerator), **plan.programs}.items():
         program = programs / name
         program.unlink(missing_ok=True)
         program.write_text(text)

@@ -58,7 +58,7 @@ class Commands:
             process.exit(127)
 
     async def _run(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
-        shell = ["/bin/bash", "-c", process.command] if process.command else ["/bin/bash", "-l"]
+        shell = [self._plan.shell, *(("-c", process.command) if process.command else ("-l",))]
         client, client_port, *_ = process.get_extra_info("peername")
         _, port, *_ = process.get_extra_info("sockname")
         ours, theirs = socket.socketpair()  # as sshd does: bash knows by it that it must read .bashrc

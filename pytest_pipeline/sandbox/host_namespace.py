@@ -13,7 +13,8 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_pipeline.sandbox.host_script import MNT, fstab, setup_script
+from pytest_pipeline.sandbox.host_content import lay_out
+from pytest_pipeline.sandbox.host_script import MNT, NSSWITCH, fstab, setup_script
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,11 +49,17 @@ class Namespace:
         etc = folder / "etc"
         etc.mkdir()
         (etc / "passwd").write_text(
-            f"root:x:0:0:root:/root:/bin/bash\n{plan.user}:x:{_UID}:{_UID}:Ubuntu:{home}:/bin/bash\n"
+            f"root:x:0:0:root:/root:/bin/bash\n{plan.user}:x:{_UID}:{_UID}:Ubuntu:{home}:{plan.shell}\n"
             "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
         )
         (etc / "group").write_text(f"root:x:0:\n{plan.user}:x:{_UID}:\nnogroup:x:65534:\n")
         (etc / "fstab").write_text(fstab(plan))
+        (etc / "profile").write_text("# Ubuntu's leaves PATH alone, whatever this machine's does.\n")
+        (etc / "hosts").write_text(plan.hosts)
+        (etc / "nsswitch.conf").write_text(NSSWITCH)
+        (etc / "resolv.conf").write_text("# This host asks nobody.\n")
+        for number, mount in enumerate(plan.mounts):
+            lay_out(mount.content, folder / "content" / str(number))
         script = folder / "namespace.sh"
         script.write_text(setup_script(plan, folder=folder, home=home))
         self._process = subprocess.Popen(  # noqa: S603  # a script of ours

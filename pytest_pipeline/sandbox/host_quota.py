@@ -6,8 +6,7 @@ in the host's interpreter. Writing goes on, as no file system is there to refuse
 
 from __future__ import annotations
 
-import sys
-from shlex import quote
+from pytest_pipeline.sandbox.python_plan import PackagePlan
 
 _QUOTA = """#!/bin/sh
 echo "Disk quotas for user $(id -un) (uid $(id -u)):"
@@ -15,29 +14,24 @@ echo "     Filesystem  blocks   quota   limit   grace   files   quota   limit   
 echo " /dev/mapper/training  {limit_kib}*  {limit_kib}  {limit_kib}              12       0       0"
 exit 1
 """
-_PYTHON = """#!/bin/sh
-case "$*" in
-    *-) exec {python} -I -c {program};;
-    *) exec {python} "$@";;
-esac
-"""
 # struct dqblk of <sys/quota.h>: hard and soft limit in KiB, bytes used, the same of files (used last), times, validity.
-_PROGRAM = """
-import ctypes, struct, sys
+_QUOTACTL = """
+import ctypes, struct
 class Libc(ctypes.CDLL):
     def quotactl(self, command, device, user, answer):
         used = struct.pack("=8QI", {limit_kib}, {limit_kib}, {limit_kib} * 1024, 0, 0, 12, 0, 0, 63)
         ctypes.memmove(answer, used, len(used))
         return 0
 ctypes.CDLL = Libc
-exec(compile(sys.stdin.read(), "<stdin>", "exec"), {{"__name__": "__main__"}})
 """
 
 
-def quota_programs(*, limit_kib: int) -> dict[str, str]:
-    """Return programs for the host's PATH, by name, under which its user has used up a quota of so many KiB."""
-    program = _PROGRAM.format(limit_kib=limit_kib)
-    return {
-        "quota": _QUOTA.format(limit_kib=limit_kib),
-        "python3": _PYTHON.format(python=quote(sys.executable), program=quote(program)),
-    }
+def quota_program(*, limit_kib: int) -> str:
+    """Return a `quota` that says its user has used up a quota of so many KiB."""
+    return _QUOTA.format(limit_kib=limit_kib)
+
+
+def quota_package(*, limit_kib: int) -> PackagePlan:
+    """Return what makes an interpreter get the same answer of the kernel."""
+    source = _QUOTACTL.format(limit_kib=limit_kib)
+    return PackagePlan(name="simulated-quota", version="1", modules=("sitecustomize",), at_import=source)

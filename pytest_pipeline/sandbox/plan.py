@@ -9,8 +9,11 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from pytest_pipeline.sandbox.accelerator import Accelerator, a10g
 from pytest_pipeline.sandbox.aws_identity import Statement
 from pytest_pipeline.sandbox.aws_rule import Rule, watched
+from pytest_pipeline.sandbox.host_model import healthy_model
+from pytest_pipeline.sandbox.python_packages import training_python
 from pytest_pipeline.sandbox.tally import Tally
 
 if TYPE_CHECKING:
@@ -20,8 +23,11 @@ if TYPE_CHECKING:
 
     from pytest_pipeline.sandbox.aws_identity import Identity
     from pytest_pipeline.sandbox.aws_rule import Effect
+    from pytest_pipeline.sandbox.host_content import Content
+    from pytest_pipeline.sandbox.python_plan import PythonPlan
 
 VOLUME = "/mnt/training"
+LOCK = f"{VOLUME}/mistral_train.lock"
 POLICY_BUCKET = "policy-database"
 CACHE_BUCKET = "asoba-llm-cache"
 REGION = "us-east-1"
@@ -52,6 +58,21 @@ class BucketPlan:
     objects: dict[str, bytes] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlarmPlan:
+    """An alarm of CloudWatch on an instance, and what it does; an action is stop, terminate, reboot or recover."""
+
+    name: str
+    action: str = "stop"
+    metric: str = "CPUUtilization"
+    namespace: str = "AWS/EC2"
+    operator: str = "LessThanThreshold"
+    threshold: float = 5.0
+    enabled: bool = True
+    old_spelling: bool = False  # of the action's ARN
+    of: str = ""  # the instance, where that is another
+
+
 @dataclass(kw_only=True)
 class InstancePlan:
     """An EC2 instance. `address` is its public address, always a loopback one: nothing may leave this machine."""
@@ -66,6 +87,9 @@ class InstancePlan:
     elsewhere: bool = False  # in another account than the tenant's
     data_volume_gib: int | None = 300
     open_ports: tuple[int, ...] = (22,)
+    life_cycle: str | None = None  # None is on demand
+    tags: dict[str, str] = field(default_factory=dict)
+    alarms: list[AlarmPlan] = field(default_factory=list)
 
 
 @dataclass(kw_only=True)
@@ -80,6 +104,7 @@ class MountPlan:
     read_only: bool = False
     fill_mib: int = 0
     in_fstab: bool = True
+    content: dict[str, Content] = field(default_factory=dict)  # by path below it; takes none of `inodes`
 
 
 @dataclass(kw_only=True)
@@ -96,13 +121,25 @@ class HostPlan:
     refusal: tuple[str, int] | None = None  # what every command is answered instead of being run, and its status
     user: str = "ubuntu"
     motd: str = ""
-    python: bool = True
-    mounts: list[MountPlan] = field(default_factory=lambda: [MountPlan(path=VOLUME)])
+    python: bool = True  # whether there is a python3 on its PATH
+    hidden_pythons: bool = False  # those of this machine, which stand where any system has them
+    system_python: PythonPlan = field(default_factory=training_python)
+    environments: dict[str, PythonPlan] = field(default_factory=dict)  # further ones, by folder: `~/envs/pytorch`
+    shell: str = "/bin/bash"
+    environment: dict[str, str] = field(default_factory=dict)  # variables that every command is given
+    mounts: list[MountPlan] = field(default_factory=lambda: [MountPlan(path=VOLUME, content=healthy_model())])
     folders: dict[str, int] = field(default_factory=lambda: {VOLUME: 0o755})  # plain ones, and their modes
     links: dict[str, str] = field(default_factory=dict)
     files: dict[str, int] = field(default_factory=dict)  # on its volumes: path and size in bytes
     programs: dict[str, str] = field(default_factory=dict)  # scripts first in PATH
     fstab: str | None = None  # None: what the mounts say
+    shm: MountPlan = field(default_factory=lambda: MountPlan(path="/dev/shm", size_mib=256, mode=0o1777))  # noqa: S108
+    hosts: str = "127.0.0.1 localhost\n"  # its /etc/hosts; nothing else resolves a name there
+    resolv_pipe: Path | None = None  # what /etc/resolv.conf is: a named pipe, whose reader waits for ever
+    processes: list[list[str]] = field(default_factory=list)  # what runs there, started in the home of its account
+    locked: list[str] = field(default_factory=list)  # files that are made and locked while it runs
+    home_read_only: bool = False
+    accelerator: Accelerator | None = field(default_factory=a10g)  # None: no GPU, and no driver
     met: Tally = field(default_factory=Tally)  # connections that came through the door
     commands: Tally = field(default_factory=Tally)  # commands that were run, or refused
 

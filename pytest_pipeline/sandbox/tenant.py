@@ -14,9 +14,14 @@ import asyncssh
 
 from pytest_pipeline.sandbox.aws_identity import Statement
 from pytest_pipeline.sandbox.host import Host
+from pytest_pipeline.sandbox.host_clock import chronyc
+from pytest_pipeline.sandbox.host_content import lay_out
+from pytest_pipeline.sandbox.host_deployment import PREPARE, TRAIN, deployed_files
 from pytest_pipeline.sandbox.host_door import bind
+from pytest_pipeline.sandbox.host_model import MODEL_FOLDER
 from pytest_pipeline.sandbox.plan import (
     CACHE_BUCKET,
+    LOCK,
     POLICY_BUCKET,
     REGION,
     VOLUME,
@@ -26,6 +31,7 @@ from pytest_pipeline.sandbox.plan import (
     InstancePlan,
     TenantPlan,
 )
+from pytest_pipeline.sandbox.repository import pins_files
 from pytest_pipeline.sandbox.tenant_files import PROFILE, credentials_text, known_hosts_text
 
 if TYPE_CHECKING:
@@ -93,6 +99,8 @@ def open_tenant(
         if plan.settings["aws"]["read_timeout_s"] < _IMPATIENT_S:
             aws.wait_for_ec2()
         _write_files(plan)
+        if not namespaces:
+            lay_out(plan.host.mounts[0].content, plan.path("training"))
         for path in plan.pipes:
             end.callback(os.close, _hold(path))
         end.callback(aws.close, aws.open(plan))
@@ -119,7 +127,7 @@ def _healthy(number: int, *, folder: Path, aws: AwsServer, port: int, client_key
         ),
         BucketPlan(name=CACHE_BUCKET, objects={"datasets/mistral-verbosity/train.jsonl": _LINES}),
     )
-    _allow(operator, *buckets, further=("ec2:Describe*", "sts:*"))
+    _allow(operator, *buckets, further=("ec2:Describe*", "cloudwatch:DescribeAlarms", "sts:*"))
     _allow(host_identity, *buckets)
     plan = TenantPlan(
         id=f"t{number}",
@@ -130,7 +138,7 @@ def _healthy(number: int, *, folder: Path, aws: AwsServer, port: int, client_key
         host_identity=host_identity,
         settings={},
         role_session=partial(aws.role_session, account),
-        host=HostPlan(port=port),
+        host=HostPlan(port=port, programs={"chronyc": chronyc()}),
         buckets={bucket.name: bucket for bucket in buckets},
         instances=[instance],
         files={
@@ -140,6 +148,8 @@ def _healthy(number: int, *, folder: Path, aws: AwsServer, port: int, client_key
             "ssh/config": FileSpec(text=""),  # the user's own may send us through a jump host
             "home/.aws/credentials": FileSpec(text=credentials_text("default", host_identity)),
             "home/.aws/config": FileSpec(text=f"[default]\nregion = {REGION}\n"),
+            **pins_files(),
+            **deployed_files(),
             "home/.bashrc": FileSpec(text="# nothing of interest\n", mode=0o644),
         },
     )
@@ -155,6 +165,7 @@ def _do_without_volume(plan: TenantPlan) -> None:
     disk = plan.settings["requirements"]["disk"]
     del disk[VOLUME]
     disk[str(plain)] = {"free_gb": 0.05}
+    plan.settings["requirements"]["model"]["path"] = f"{plain}/{MODEL_FOLDER}"
 
 
 def _settings(plan: TenantPlan) -> dict[str, Any]:
@@ -193,8 +204,31 @@ def _settings(plan: TenantPlan) -> dict[str, Any]:
             "instance_type": plan.instance.type,
             "connect_timeout_s": 5.0,
             "command_timeout_s": 30.0,
+            "import_timeout_s": 8.0,
+            "contexts": [{"name": "train", "shell": "non-login"}],
+        },
+        "pipeline": {
+            "components": [{"name": "train", "match": r"train_mistral_simple\.py .*--run-id {run_id}"}],
+            "locks": [LOCK],
         },
         "requirements": {
+            "run_hours": 2,
+            "ram_gb": 0.2,
+            "shm_gb": 0.05,
+            "names": ["localhost"],
+            "python": ">=3.10",
+            "torch": ">=2.5.1,<2.6",
+            "torch_cuda": ">=12.1",
+            "precision": "bf16",
+            "gpu_memory_gb": 24,
+            "packages": ["transformers", "peft", "datasets", "accelerate"],
+            "entry_points": {TRAIN: "train", PREPARE: "train"},
+            "pins": [str(plan.path(name)) for name in pins_files()],
+            "model": {
+                "name": "Mistral",
+                "path": f"{VOLUME}/{MODEL_FOLDER}",
+                "source": f"s3://{CACHE_BUCKET}/models/mistralai/Mistral-7B-v0.3/",
+            },
             "disk": {
                 VOLUME: {"free_gb": 0.3, "kinds": ["tmpfs"], "survives_reboot": True},
                 "~": {"free_gb": 0.1},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,9 +16,15 @@ ADDRESSES = ("127.0.0.1", "127.0.0.2")
 """The addresses that a host may have."""
 
 
-def credentials_text(profile: str, identity: Identity, *, secret_key: str = "") -> str:
+def credentials_text(
+    profile: str, identity: Identity, *, secret_key: str = "", session_lasts: timedelta = timedelta(hours=36)
+) -> str:
     """Return a credentials file with one profile; with another `secret_key` than the right one if given."""
-    token = f"aws_session_token = {identity.session_token}\n" if identity.session_token else ""
+    token = ""
+    if identity.session_token:
+        # As tools write it that fetch a session (saml2aws); AWS's own has no word for it.
+        ends = (datetime.now(UTC) + session_lasts).isoformat(timespec="seconds")
+        token = f"aws_session_token = {identity.session_token}\nx_security_token_expires = {ends}\n"
     return (
         f"[{profile}]\naws_access_key_id = {identity.access_key}\n"
         f"aws_secret_access_key = {secret_key or identity.secret_key}\n{token}"

@@ -11,8 +11,16 @@ from typing import TYPE_CHECKING
 
 from pytest_pipeline.sandbox.fault import Variant
 from pytest_pipeline.sandbox.faults_aws import sso_profile
+from pytest_pipeline.sandbox.faults_deployment import DEPLOYMENT_VARIANTS
+from pytest_pipeline.sandbox.faults_instance import INSTANCE_VARIANTS
+from pytest_pipeline.sandbox.faults_pins import PINS_VARIANTS
+from pytest_pipeline.sandbox.faults_surroundings import SURROUNDINGS_VARIANTS
+from pytest_pipeline.sandbox.faults_system import SYSTEM_VARIANTS
 from pytest_pipeline.sandbox.plan import CACHE_BUCKET, POLICY_BUCKET, REGION, VOLUME, FileSpec, MountPlan
 from pytest_pipeline.sandbox.tenant_files import PROFILE, credentials_text, new_public_key
+from pytest_pipeline.sandbox.variants_gpu import GPU_VARIANTS
+from pytest_pipeline.sandbox.variants_model import MODEL_VARIANTS
+from pytest_pipeline.sandbox.variants_python import PYTHON_VARIANTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -120,7 +128,7 @@ def _volume_symlink(plan: TenantPlan) -> None:
 
 def _reused_model(plan: TenantPlan) -> None:
     _ = plan.volume
-    plan.host.files[f"{_MODEL}/model.safetensors"] = _MODEL_BYTES
+    plan.host.files[f"{_MODEL}/original/consolidated.00.pth"] = _MODEL_BYTES  # as the hub has it beside the shards
     need = plan.settings["requirements"]["disk"][VOLUME]
     need |= {"free_gb": 0.52, "reuse": [_MODEL]}  # less is free: what is there already makes up for it
 
@@ -165,6 +173,14 @@ VARIANTS: Mapping[str, Variant] = {
         Variant(id="reused-model", summary="little room, and the model already there", inject=_reused_model),
         Variant(id="many-keys-known-hosts", summary="a long known_hosts with hashed names", inject=_hashed_known_hosts),
         Variant(id="openssh", summary="the user's own ssh as the connection", inject=_openssh),
+        *INSTANCE_VARIANTS,
+        *PINS_VARIANTS,
+        *DEPLOYMENT_VARIANTS,
+        *PYTHON_VARIANTS,
+        *GPU_VARIANTS,
+        *MODEL_VARIANTS,
+        *SURROUNDINGS_VARIANTS,
+        *SYSTEM_VARIANTS,
     )
 }
 """Every variant, by id."""

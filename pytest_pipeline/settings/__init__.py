@@ -6,16 +6,30 @@
 from pytest_pipeline.settings.model import Settings, missing
 from pytest_pipeline.settings.redaction import redactor
 from pytest_pipeline.settings.sources import load
-from pytest_pipeline.settings.tables import Aws, Bucket, Context, Disk, Host, Model, Requirements, Rows, Waiver
+from pytest_pipeline.settings.tables import (
+    Aws,
+    Bucket,
+    Component,
+    Context,
+    Disk,
+    Host,
+    Model,
+    Pipeline,
+    Requirements,
+    Rows,
+    Waiver,
+)
 from pytest_pipeline.settings.values import SettingsError
 
 __all__ = [
     "Aws",
     "Bucket",
+    "Component",
     "Context",
     "Disk",
     "Host",
     "Model",
+    "Pipeline",
     "Requirements",
     "Rows",
     "Settings",

@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from pytest_pipeline.settings.tables import Aws, Host, Requirements, Rows, Table, Waiver
+from pytest_pipeline.settings.tables import Aws, Host, Pipeline, Requirements, Rows, Table, Waiver
 from pytest_pipeline.settings.values import ContradictionError, Identity, Listed
 
 
@@ -20,6 +20,7 @@ class Settings(Table):
     aws: Aws = Field(default_factory=Aws, description="The account, and the buckets.")
     host: Host = Field(default_factory=Host, description="The machine that trains.")
     requirements: Requirements = Field(default_factory=Requirements, description="What the pipeline needs of it.")
+    pipeline: Pipeline = Field(default_factory=Pipeline, description="The pipeline itself.")
     rows: Rows = Field(default_factory=Rows, description="Standing statements about rows.")
     waivers: Listed[Waiver] = Field(default=(), description="Rows that are not looked at for a while.")
     world: Literal["target", "sandbox"] = Field(default="target", description="Follows `--sandbox`; not to be set.")
@@ -39,6 +40,13 @@ class Settings(Table):
                 f"names several instances for {one}; leave the address to EC2, or name one instance",
                 at=("host", "instance_ids"),
             )
+        names = {context.name for context in self.host.contexts}
+        for path, context in self.requirements.entry_points.items():
+            if context not in names:
+                raise ContradictionError(
+                    f"names the context {context!r}, which host.contexts does not have; correct one of them",
+                    at=("requirements", "entry_points", path),
+                )
         user: Identity = "host" if self.host.configured else "operator"
         for index, bucket in enumerate(self.aws.buckets):
             if "host" in bucket.from_ and self.host.kind == "none":

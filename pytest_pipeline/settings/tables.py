@@ -5,11 +5,12 @@ Lists and tables are typed read-only: settings are read once and never change.
 """
 
 # No `from __future__ import annotations`: pydantic evaluates the annotations of fields.
+import re
 from collections.abc import Mapping
 from datetime import date
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from pytest_pipeline.settings.values import (
     AccountId,
@@ -107,6 +108,9 @@ class Context(Table):
         default="login", description="What starts it, which decides the start-up files that it reads."
     )
     setup: str = Field(default="", description="What runs first in it, such as `source /opt/pytorch/bin/activate`.")
+    python: Text = Field(
+        default="python3", description="The interpreter that the pipeline calls in it: a name on its PATH, or a path."
+    )
     wrap: Listed[str] = Field(
         default=(), description="The argv in front of each command, such as `docker run --rm --gpus all IMAGE`."
     )
@@ -144,6 +148,15 @@ class Host(Table):
     )
     connect_timeout_s: Seconds = Field(default=5.0, description="How long connecting may take.")
     command_timeout_s: Seconds = Field(default=30.0, description="How long a command on the host may take.")
+    import_timeout_s: Seconds = Field(
+        default=90.0,
+        description="How long the imports of a context may take together; a cold host reads gigabytes for the first.",
+    )
+    share: bool = Field(
+        default=False,
+        description="Whether rows that load the host may run although somebody else works on it. Option: "
+        "`--share-host`.",
+    )
     secrets: Listed[VariableName] = Field(
         default=(),
         description="Names of environment variables whose values are secret: passed on, never shown. "
@@ -156,6 +169,11 @@ class Host(Table):
     def configured(self) -> bool:
         """Whether there is a host to look at."""
         return self.kind != "none" and bool(self.instance_ids or self.address or self.connection == "local")
+
+    @property
+    def used_contexts(self) -> tuple[Context, ...]:
+        """The shells that the pipeline uses; where none is configured, that of a plain `ssh HOST COMMAND`."""
+        return tuple(self.contexts) or (Context(name="default", shell="non-login"),)  # noqa: S604  # a kind of shell
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
@@ -198,6 +216,7 @@ class Model(Table):
 
     name: Text = Field(description="What reports call it.")
     path: HostPath = Field(description="Where it lies on the host.")
+    source: Text | None = Field(default=None, description="The `s3://` URI that it is fetched from; for the fix.")
 
 
 class Requirements(Table):
@@ -207,11 +226,33 @@ class Requirements(Table):
     python: Specifier | None = Field(default=None, description="Versions of Python that will do.")
     torch: Specifier | None = Field(default=None, description="Releases of PyTorch that will do, without `+cu121`.")
     torch_cuda: Specifier | None = Field(default=None, description="CUDA versions that PyTorch may be built for.")
+    precision: Literal["fp32", "fp16", "bf16"] = Field(
+        default="fp32", description="What the training computes in; the GPU's trial multiplication uses it."
+    )
     gpu_memory_gb: float | None = Field(default=None, gt=0, description="10^9 bytes that each used GPU must have.")
+    gpus: int | None = Field(
+        default=None, ge=1, description="How many of the GPUs that a context sees are used; left out: all."
+    )
+    ram_gb: float | None = Field(default=None, gt=0, description="10^9 bytes of main memory that must be available.")
+    shm_gb: float = Field(default=1.0, ge=0, description="10^9 bytes that `/dev/shm` must have: data loaders use it.")
+    open_files: int = Field(default=1024, ge=1, description="Files that a process must be able to open (`ulimit -n`).")
+    processes: int = Field(default=2048, ge=1, description="Processes the user must be able to have (`ulimit -u`).")
+    run_hours: float | None = Field(
+        default=None, gt=0, description="How long a whole run is planned to take; credentials must outlive it."
+    )
+    names: Listed[Text] = Field(
+        default=(), description="Host names that the host must be able to resolve, beside those of AWS."
+    )
     packages: Listed[PackageRequirement] = Field(
         default=(), description="Packages that must be installed, as pip takes them."
     )
     model: Model | None = Field(default=None, description="The base model that must be there.")
+    pins: Listed[LocalPath] = Field(
+        default=(), description="Requirement files and setup scripts, on this machine, whose pins must agree."
+    )
+    entry_points: Mapping[HostPath, Text] = Field(
+        default_factory=dict, description="Deployed scripts that the pipeline starts, and the context of each."
+    )
 
     @model_validator(mode="after")
     def _reuse_lies_below(self) -> Self:
@@ -223,6 +264,32 @@ class Requirements(Table):
                         at=("disk", path, "reuse", index),
                     )
         return self
+
+
+class Component(Table):
+    """A long-lived process of the pipeline, wherever it was born."""
+
+    name: Text = Field(description="What reports call it.")
+    where: Literal["host", "local"] = Field(default="host", description="Where it runs.")
+    match: Text = Field(
+        description="A regular expression that its command line matches; `{run_id}` stands for any run's."
+    )
+
+    @field_validator("match")
+    @classmethod
+    def _compiles(cls, text: str) -> str:
+        try:
+            re.compile(text.replace("{run_id}", "x"))
+        except re.error as error:
+            raise ValueError(f"must be a regular expression ({error})") from None
+        return text
+
+
+class Pipeline(Table):
+    """The pipeline itself."""
+
+    components: Listed[Component] = Field(default=(), description="Its long-lived processes.")
+    locks: Listed[HostPath] = Field(default=(), description="Files on the host that a running pipeline locks or makes.")
 
 
 class Rows(Table):

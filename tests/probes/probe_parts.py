@@ -9,7 +9,11 @@ from importlib.resources import files
 from typing import Any
 
 NAMES = (
-    "metadata", "quotas", "disks", "reboot", "host", "volumes", "s3_credentials", "s3_request", "s3",
+    "metadata", "quotas", "disks", "reboot", "host", "volumes", "gpus", "kernel_log", "s3_credentials", "s3_request",
+    "s3",
+    "program", "processes", "locks", "lifetime", "system",
+    "contexts", "context", "interpreter", "distributions", "imports",
+    "imposters", "safetensors", "model_place", "model_shapes", "model_tokenizer", "model_weights", "model",
 )  # fmt: skip
 PYTHONS = tuple(f"python3.{minor}" for minor in range(7, 15))
 

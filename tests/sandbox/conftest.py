@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import contextlib
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -62,7 +63,19 @@ class World:
         parser = configparser.ConfigParser()
         _, brackets, text = self.run("cat ~/.aws/credentials")[1].partition("[default]")  # a noisy host says more
         parser.read_string(brackets + text)
-        keys = dict(parser.items("default")) if parser.has_section("default") else {}
+        found = dict(parser.items("default")) if parser.has_section("default") else {}
+        if "credential_process" in found:
+            said = json.loads(self.run(found["credential_process"])[1])
+            names = ("AccessKeyId", "SecretAccessKey", "SessionToken")
+            keys = dict(
+                zip(
+                    ("aws_access_key_id", "aws_secret_access_key", "aws_session_token"),
+                    map(said.get, names),
+                    strict=True,
+                )
+            )
+        else:
+            keys = {name: value for name, value in found.items() if name.startswith("aws_")}
         return self._client(botocore.session.Session(), service, **keys, **options)
 
     def _client(self, session: Any, service: str, region: str = "us-east-1", **options: Any) -> Any:

@@ -12,6 +12,12 @@ import pytest
 
 from pytest_pipeline.sandbox.faults import FAULTS
 from pytest_pipeline.settings import Settings
+from sandbox.meets_gpu import GPU_MEETS
+from sandbox.meets_instance import INSTANCE_MEETS
+from sandbox.meets_model import MODEL_MEETS
+from sandbox.meets_python import PYTHON_MEETS
+from sandbox.meets_repository import REPOSITORY_MEETS
+from sandbox.meets_system import SYSTEM_MEETS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,10 +95,6 @@ def reservation(w: World) -> dict[str, object]:
 
 def state(w: World) -> object:
     return reservation(w)["State"]
-
-
-def statuses(w: World) -> object:
-    return w.client("ec2").describe_instance_status(InstanceIds=w.host["instance_ids"])["InstanceStatuses"]
 
 
 def address(w: World) -> object:
@@ -202,7 +204,6 @@ MEETS: dict[str, tuple[Callable[[World], object], str]] = {
     "ec2-pending": (state, "'pending'"),
     "ec2-shutting": (state, "'shutting-down'"),
     "ec2-terminated": (state, "'terminated'"),
-    "ec2-impaired": (statuses, "'impaired'"),
     "instance-address": (address, r"'127.0.0.2', '127.0.0.1', \(0"),
     "instance-moved": (address, r"'127.0.0.2', '127.0.0.1', \(0"),
     "instance-type": (instance_type, "g4dn.xlarge"),
@@ -218,7 +219,6 @@ MEETS: dict[str, tuple[Callable[[World], object], str]] = {
     "ssh-user": (connects, "Authentication failed"),
     "ssh-login-as": (runs("true"), 'Please login as the user "ubuntu"'),
     "ssh-shell-nologin": (runs("true"), r"\(1, 'This account is currently not available"),
-    "ssh-no-python": (runs("python3 -V"), r"\(127.*command not found"),
     "ssh-key": (connects, "Authentication failed"),
     "ssh-key-enc": (connects, "PasswordRequiredException"),
     "ssh-key-missing": (connects, "No such file"),
@@ -241,6 +241,12 @@ MEETS: dict[str, tuple[Callable[[World], object], str]] = {
     "disk-inodes": (runs("df -P /mnt/training; touch /mnt/training/a /mnt/training/b"), "No space left"),
     "disk-tmp-low": (runs("head -c 2M /dev/zero > ~/.cache/probe"), "No space left"),
     "disk-quota": (lambda w: (w.run("quota -w"), w.run("python3 -I -", QUOTACTL)), r"10240\*.*'0 10240 10485760"),
+    **GPU_MEETS,
+    **INSTANCE_MEETS,
+    **MODEL_MEETS,
+    **PYTHON_MEETS,
+    **REPOSITORY_MEETS,
+    **SYSTEM_MEETS,
 }
 
 

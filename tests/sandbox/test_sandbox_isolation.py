@@ -31,8 +31,10 @@ def test_two_tenants_have_the_same_names_and_nothing_in_common(open_world: OpenW
     assert code(one.client("ec2").describe_instances, InstanceIds=two.host["instance_ids"])[1] == (
         "InvalidInstanceID.NotFound"
     )
-    one.run("echo one > /mnt/training/mine")
-    assert two.run("ls -A /mnt/training; ls ~")[1] == ""
+    before = two.run("ls -A /mnt/training ~")
+    one.run("touch /mnt/training/mine ~/mine")
+    assert "mine" in one.run("ls -A /mnt/training ~")[1]
+    assert two.run("ls -A /mnt/training ~") == before
 
 
 def test_a_fault_of_one_tenant_is_not_felt_by_another(open_world: OpenWorld, code: Code) -> None:

@@ -31,7 +31,7 @@ def test_everything_works_in_it(open_world: OpenWorld, variant: str | None) -> N
         assert s3.get_object(Bucket=READ, Key="econ-theory/chunk_0.jsonl", **paid)["Body"].read()
         s3.put_object(Bucket=WRITE, Key="training-runs/x", Body=b"x")
         s3.delete_object(Bucket=WRITE, Key="training-runs/x")
-    assert world.run("touch ~/x")[0] == 0
+    assert world.run("touch ~/x")[0] == (1 if variant == "read-only-home" else 0)
 
 
 @needs_namespaces

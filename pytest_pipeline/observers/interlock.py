@@ -1,0 +1,64 @@
+"""The interlock: what loads a host has it to itself. One gate a host, no live run, no stranger on its GPUs.
+
+It is looked at anew each time, while the host's lock is held: what was seen when the gate began is no longer sure.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import TYPE_CHECKING
+
+from pytest_pipeline.observers.co_tenants import in_words, strangers_on, used_gpus
+from pytest_pipeline.observers.run_lock import run_lock
+from pytest_pipeline.outcome import Blocked
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+    from pytest_pipeline.observers.host_readings import Company
+
+_SHARED, _STALE = "co-tenants", "stale-processes"
+_POLL_S = 0.05
+_INSIST = "; --share-host to insist"
+
+
+@contextlib.contextmanager
+def turn(file: Path, *, patience_s: float) -> Generator[None]:
+    """Wait until no other row of this run, in whatever process, has its host to itself. Raises Blocked."""
+    end = time.monotonic() + patience_s
+    while True:
+        with run_lock(file) as ours:
+            if ours:
+                yield
+                return
+        if time.monotonic() > end:
+            raise Blocked(f"another row of this run has had the host to itself for {patience_s:g} s", by=_SHARED)
+        time.sleep(_POLL_S)  # flock tells nobody when it is free
+
+
+def require_alone(company: Company, used: set[str] | None, *, share: bool) -> None:
+    """Raise Blocked where another gate holds the host, and unless it may be shared where others work there.
+
+    `used` are the ids of the GPUs that matter, None for all. Also raises Blocked where who is there cannot be told.
+    """
+    lock = company.lock.value
+    if not lock.taken:
+        whose = f"the gate of {lock.holder}" if lock.holder else "another gate"
+        pid = f" (pid {lock.pid})" if lock.pid else ""
+        raise Blocked(f"{whose}{pid} has the host to itself", by=_SHARED, remedy=f"ps -fp {lock.pid}" if pid else "")
+    if share:
+        return
+    runs = company.system.processes.value.runs
+    if runs:
+        pids = ",".join(str(one.pid) for one in runs)
+        said = ", ".join(map(in_words, runs[:3]))
+        raise Blocked(f"a run is alive on the host: {said}{_INSIST}", by=_STALE, remedy=f"ps -fp {pids}")
+    if company.gpu_presence.or_none is not None and not company.gpu_presence.value.any:
+        return
+    gpus = used_gpus(company.gpus.value.gpus, used)
+    strangers = [stranger for gpu in gpus for stranger in strangers_on(gpu, company.system)]
+    if strangers:
+        pids = ",".join(str(one.process.pid) for one in strangers)
+        raise Blocked(f"{'; '.join(map(str, strangers))}{_INSIST}", by=_SHARED, remedy=f"ps -fp {pids}")

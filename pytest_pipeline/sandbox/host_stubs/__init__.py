@@ -1,0 +1,1 @@
+"""Sources that are copied into the interpreters of a simulated host; nothing here imports them."""
