@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_pipeline import Blocked
-from pytest_pipeline.observers.co_tenants import gb, in_words, strangers_on, used_gpus
+from pytest_pipeline.observers.co_tenants import gb, in_words, others_on, strangers_on, used_gpus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _GB = 10**9
 _FREE_SHARE = 0.5  # of main memory, on a host that is there to train and where nothing is required
 _NAMED = 3
+# What driver and display keep of a card for themselves, and a trial of the gate's own takes meanwhile.
+_DRIVER_BYTES, _DRIVER_SHARE = 15 * 10**8, 0.05
 _HOUR_S = 3600
 _DAY_S = 24 * _HOUR_S
 
@@ -77,24 +79,44 @@ def judge_gpus(gpus: Sequence[Gpu], used: set[str] | None, system: SystemReading
     """Fail where somebody else computes on a GPU that the training uses; `used` are their ids, None for all."""
     ours = used_gpus(gpus, used)
     found = [stranger for gpu in ours for stranger in strangers_on(gpu, system)]
-    evidence(gpus=len(gpus), gpu_strangers=len(found))
+    evidence(gpus=len(gpus), gpu_strangers=len(found), alone="Nobody else is on the GPU")
     others = [gpu for gpu in gpus if gpu not in ours and gpu.processes.is_known]
     if elsewhere := [str(stranger) for gpu in others for stranger in strangers_on(gpu, system)]:
         evidence(elsewhere="; ".join(elsewhere))
     if found:
-        evidence.remedy(f"ps -fp {found[0].process.pid}")
+        evidence.remedy(f"ps -fp {','.join(str(one.process.pid) for one in found)}")
         _fail("; ".join(str(one) for one in found), evidence)
+    if runs := [str(other) for gpu in ours for other in others_on(gpu, system)]:
+        raise Blocked(f"an earlier run is on the GPU: {'; '.join(runs)}", by="stale-processes")
+    for gpu in ours:
+        if unseen_bytes := _held_by_nobody(gpu):
+            evidence.warn(
+                f"{gb(unseen_bytes)}GB of GPU {gpu.index} are held by nobody that can be seen: a process of another "
+                "container, or memory that was not given back"
+            )
+
+
+def _held_by_nobody(gpu: Gpu) -> int:
+    """Return the memory that no process is listed for, 0 where it is no more than a driver and a trial of ours take."""
+    total, free = gpu.total_bytes.or_none, gpu.free_bytes.or_none
+    listed = gpu.processes.or_none
+    if total is None or free is None or listed is None or any(one.used_bytes is None for one in listed):
+        return 0
+    unseen_bytes = total - free - sum(one.used_bytes or 0 for one in listed)
+    return unseen_bytes if unseen_bytes > max(_DRIVER_BYTES, total * _DRIVER_SHARE) else 0
 
 
 def judge_runs(processes: Processes, locks: Mapping[str, Reading[LockFile]], evidence: Evidence) -> None:
     """Fail where something of an earlier run is alive, or holds its lock; warn of a lock that it has left."""
     runs = processes.runs
     evidence(processes=processes.total, others_hidden=processes.hidden, runs=len(runs))
+    if processes.hidden:
+        evidence.warn("the processes of others are hidden from this user (hidepid): a run of theirs is not seen")
     wrong = []
     if runs:
         more = f", and {len(runs) - _NAMED} more" if len(runs) > _NAMED else ""
         wrong.append("; ".join(_run(one) for one in runs[:_NAMED]) + more)
-        evidence.remedy(f"kill {' '.join(str(one.pid) for one in runs)}")
+        evidence.remedy(_look_or_kill(runs))
     for path, reading in locks.items():
         lock = reading.value
         evidence(**{f"lock {path}": _lock_in_words(lock)})
@@ -110,6 +132,13 @@ def judge_runs(processes: Processes, locks: Mapping[str, Reading[LockFile]], evi
             evidence.warn(f"{path} was left{whose}: a run that takes its presence for a lock does not start")
     if wrong:
         _fail("; ".join(wrong), evidence)
+
+
+def _look_or_kill(runs: Sequence[Process]) -> str:
+    """Return a command for these processes: what only looks like a run, or is one of many, is looked at first."""
+    pids = [str(one.pid) for one in runs]
+    ours = len(runs) <= _NAMED and all(one.component for one in runs) and len({one.user for one in runs}) == 1
+    return f"kill {' '.join(pids)}" if ours else f"ps -o pid,user,lstart,args -p {','.join(pids)}"
 
 
 def _run(one: Process) -> str:

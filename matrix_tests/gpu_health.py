@@ -40,6 +40,7 @@ _FAILING = {92: "many memory errors, corrected so far", 94: "memory error, conta
 """Xids of a card that still works: the process that met them did not."""
 
 _REMAPPING, _RECOVERY = 63, 154
+_NOTHING_TO_DO = "(None)"
 _OF_PROCESSES = {13: "exception in a kernel", 31: "page fault", 43: "stopped processing", 45: "work was cut off"}
 """Xids that a process usually brings on itself."""
 
@@ -82,9 +83,17 @@ def judge_health(
 
 
 def recent(log: Reading[KernelLog]) -> list[Xid]:
-    """Return the errors of the last day; those without a time may be."""
-    xids = log.or_none.xids if log.or_none else ()
-    return [xid for xid in xids if xid.age_s is None or xid.age_s <= _WINDOW_S]
+    """Return the errors of the last day, those without a time included; not those that a reset has put an end to."""
+    xids = [xid for xid in (log.or_none.xids if log.or_none else ()) if xid.age_s is None or xid.age_s <= _WINDOW_S]
+    return [xid for xid in xids if not any(_ends(other, xid) for other in xids)]
+
+
+def _ends(recovered: Xid, xid: Xid) -> bool:
+    """Whether the driver said later of the same card that nothing need be done to it any more."""
+    said_so = recovered.number == _RECOVERY and recovered.text.rstrip(" .").endswith(_NOTHING_TO_DO)
+    if not said_so or recovered.switch or xid.switch or recovered.device != xid.device:
+        return False
+    return recovered.age_s is not None and xid.age_s is not None and recovered.age_s < xid.age_s
 
 
 def _fail(signs: Sequence[Sign], evidence: Evidence) -> None:
@@ -117,7 +126,7 @@ def _meaning(xid: Xid) -> str:
     if xid.number == _REMAPPING:  # recording it is what should happen; that it is pending, nvidia-smi says
         return xid.text if "fail" in xid.text.lower() else ""
     if xid.number == _RECOVERY:
-        return "" if xid.text.rstrip(" .").endswith("(None)") else xid.text
+        return "" if xid.text.rstrip(" .").endswith(_NOTHING_TO_DO) else xid.text
     return {**_BROKEN, **_FAILING}.get(xid.number, "")
 
 
@@ -176,9 +185,11 @@ def _of_card(card: Gpu) -> Iterator[Sign]:
 
 def _of_wear(smi: Smi, presence: Reading[GpuPresence]) -> Iterator[str]:
     """Warn of what slows a card down, and of cards that do not show up."""
-    files = presence.or_none.device_files if presence.or_none else 0
-    if files > len(smi.gpus):
-        yield f"/dev has {files} NVIDIA GPUs, and nvidia-smi lists {len(smi.gpus)}: one may have been lost"
+    seen = presence.or_none
+    if seen and seen.device_files > len(smi.gpus):
+        yield f"/dev has {seen.device_files} NVIDIA GPUs, and nvidia-smi lists {len(smi.gpus)}: one may have been lost"
+    elif seen and seen.cards > len(smi.gpus) and not seen.contained:
+        yield f"the PCI bus has {seen.cards} NVIDIA GPUs, and nvidia-smi lists {len(smi.gpus)}: the driver left one out"
     yield from (f"nvidia-smi: {note}" for note in smi.notes)
     widest = Counter[str]()
     for card in smi.gpus:

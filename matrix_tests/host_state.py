@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pytest_pipeline.observers.system_readings import ClockSync, HostCredentials, ResolvedName
 
 _REFUSED_FROM_S = 300.0  # AWS: "request signatures expire after five minutes"; S3 alone allows fifteen
-_SUSPICIOUS_FROM_S = 60.0  # a heartbeat that is judged by its age lies by as much
+SUSPICIOUS_FROM_S = 60.0  # a heartbeat that is judged by its age lies by as much
 _COARSE_S = 5.0  # our own offset is read from a header of whole seconds, the answer's way included
 _SLOW_NAME_S = 1.0  # a name server that does not answer costs five seconds before the next is asked
 _HOUR_S = 3600
@@ -41,7 +41,7 @@ def judge_clock(
         if uses_aws:
             evidence.severity("critical")
         pytest.fail(f"it is {behind}; AWS refuses signatures from 300 s on", pytrace=False)
-    if abs(off_s) > _SUSPICIOUS_FROM_S:
+    if abs(off_s) > SUSPICIOUS_FROM_S:
         evidence.warn(f"the host's clock is {behind} by {abs(off_s):.0f} s; AWS refuses signatures from 300 s on")
     if kept == "no":
         evidence.warn(f"nobody keeps the host's clock ({known.source if known else ''}): {_KEEP_CLOCK}")

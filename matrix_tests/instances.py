@@ -133,7 +133,8 @@ def _alarmed(instance: Instance, readings: InstanceReadings) -> Iterator[Threat]
         if not alarm.enabled or alarm.action not in _ENDS_A_RUN or alarm.metric.startswith("StatusCheckFailed"):
             continue
         sees_gpu = "gpu" in alarm.metric.lower()
-        why = "" if sees_gpu else "; a GPU that works leaves the rest of its host idle"
+        of_the_idle = not sees_gpu and "<" in alarm.condition
+        why = "; a GPU that works leaves the rest of its host idle" if of_the_idle else ""
         yield Threat(
             what=f"CloudWatch alarm {alarm.name!r} {_ENDS_A_RUN[alarm.action]} it when {alarm.condition} "
             f"(now {alarm.state}){why}",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import shlex
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,11 +12,13 @@ import pytest
 from pytest_pipeline.observers.co_tenants import gb
 
 if TYPE_CHECKING:
-    from pytest_pipeline import Evidence
+    from pytest_pipeline import Evidence, Reading
     from pytest_pipeline.observers.context_readings import Limits, SharedMemory
+    from pytest_pipeline.observers.system_readings import UnitLimits
     from pytest_pipeline.settings import Context, Requirements
 
 _GB = 10**9
+_CONTAINERS = ("docker", "podman", "nerdctl")
 _MEMORY_FILE_SYSTEMS = ("tmpfs", "ramfs", "")
 # CUDA reserves addresses for the memory of all GPUs and of the host, whatever it uses of them.
 _ADDRESSES_BYTES = 2**40
@@ -35,10 +39,8 @@ def judge_shared_memory(shared: SharedMemory, context: Context, required_gb: flo
         why = f"the rest of its {total_gb}GB is taken: a run that was killed leaves its files there"
         pytest.fail(f"{why} (context {context.name})", pytrace=False)
     size_gb = max(1, math.ceil(required_gb))
-    if context.wrap:
-        evidence.remedy(f"{context.wrap[0]} run --shm-size={size_gb}g ...")
-    else:
-        evidence.remedy(f"sudo mount -o remount,size={size_gb}G /dev/shm")
+    remount = f"sudo mount -o remount,size={size_gb}G /dev/shm"
+    evidence.remedy(_of_container(context, f"--shm-size={size_gb}g") if context.wrap else remount)
     pytest.fail(f"its size is {total_gb}GB in context {context.name}", pytrace=False)
 
 
@@ -47,12 +49,27 @@ def _hundredths(size_bytes: int) -> float:
     return size_bytes * 100 // _GB / 100
 
 
+def judge_unit(units: Reading[UnitLimits], context: Context, required: Requirements, evidence: Evidence) -> None:
+    """Warn where a unit that says nothing of its own gets less than required: what it says itself is not read."""
+    evidence(context=context.name, open_files="unknown")
+    if not units.is_known:
+        evidence.warn(f"the limits of context {context.name} are those of its unit, and were not read: {units.reason}")
+        return
+    given = units.value
+    evidence(open_files=given.open_files, processes=given.processes)
+    for directive, has, needs in (
+        ("LimitNOFILE", given.open_files, required.open_files),
+        ("LimitNPROC", given.processes, required.processes),
+    ):
+        if has is not None and has < needs:
+            unit = f"the unit of context {context.name}"
+            evidence.warn(f"systemd gives {unit} {has}, need {needs}, unless it says {directive}={needs}")
+
+
 def judge_limits(limits: Limits, context: Context, required: Requirements, evidence: Evidence) -> None:
     """Fail where a limit is lower than required, or keeps CUDA or a checkpoint from what they need."""
     evidence(context=context.name, open_files=limits.open_files, open_files_hard=limits.open_files_hard)
     evidence(processes=limits.processes, locked_bytes=limits.locked_bytes)
-    if context.shell == "systemd":
-        evidence(note="read in the connection's own shell: a unit's limits are its own (LimitNOFILE=, TasksMax=)")
     counts = (
         ("open files (ulimit -n)", limits.open_files, required.open_files),
         ("processes (ulimit -u)", limits.processes, required.processes),
@@ -75,9 +92,18 @@ def judge_limits(limits: Limits, context: Context, required: Requirements, evide
             evidence.warn(f"{name} is limited to {gb(has)}GB in context {context.name}")
 
 
+def _of_container(context: Context, option: str) -> str:
+    """Return the command that starts a context's container with an option, nothing where that is not known."""
+    words = list(context.wrap)
+    for place, word in enumerate(words[:-1]):
+        if PurePosixPath(word).name in _CONTAINERS and words[place + 1] == "run":
+            return f"{shlex.join(words[: place + 2])} {option} ..."
+    return ""
+
+
 def _more_files(limits: Limits, context: Context, required: int) -> str:
     if limits.open_files_hard is None or limits.open_files_hard >= required:
         return f"ulimit -n {required}  # in the setup of context {context.name}"
     if context.wrap:
-        return f"{context.wrap[0]} run --ulimit nofile={required} ..."
+        return _of_container(context, f"--ulimit nofile={required}")
     return f"echo '* - nofile {required}' | sudo tee /etc/security/limits.d/training.conf"

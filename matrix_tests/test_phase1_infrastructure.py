@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from matrix_tests.host_state import judge_clock, judge_credentials, judge_names
+from matrix_tests.host_state import SUSPICIOUS_FROM_S, judge_clock, judge_credentials, judge_names
 from matrix_tests.instances import judge_checks, judge_stay, running_or_blocked, threats_to
 from matrix_tests.storage import judge_access, read_access, write_access
 from matrix_tests.volumes import free_for, in_words, judge_mount, needed_bytes, not_the_volume
@@ -323,10 +323,13 @@ def test_host_clock(
 ) -> None:
     """The host's clock against ours, across the round trip; chronyc tracking"""
     gpu_host.end_if_none(evidence)
-    identity = pipeline_aws.readings.identity.or_none
+    offset_s, identity = gpu_host.facts.clock_offset_s, pipeline_aws.readings.identity
+    if pipeline_settings.host.connection == "local" or abs(offset_s) > SUSPICIOUS_FROM_S:
+        identity.value  # noqa: B018 - raises: without AWS's clock nobody knows whose is wrong
+    ours_s = identity.value.clock_offset_s if identity.is_known else None
     judge_clock(
-        gpu_host.facts.clock_offset_s,
-        identity.clock_offset_s or 0.0 if identity else 0.0,
+        offset_s,
+        ours_s or 0.0,
         gpu_host.readings.system.clock_sync,
         evidence,
         uses_aws=any("host" in bucket.from_ for bucket in pipeline_settings.aws.buckets),

@@ -8,8 +8,8 @@ from matrix_tests.company import judge_gpus, judge_memory, judge_runs
 from matrix_tests.cuda import judge_cuda, judge_room, rooms_in
 from matrix_tests.deployment import judge_entry_points
 from matrix_tests.gpu_health import judge_health
-from matrix_tests.interpreters import judge_python, judge_same, judge_torch, places_in
-from matrix_tests.limits import judge_limits, judge_shared_memory
+from matrix_tests.interpreters import judge_python, judge_same, judge_torch, needs_gpu, places_in
+from matrix_tests.limits import judge_limits, judge_shared_memory, judge_unit
 from matrix_tests.model_files import judge_model, lost_volume, to_fetch
 from matrix_tests.packages import judge_package
 from matrix_tests.version_pins import judge_pins
@@ -224,13 +224,17 @@ def test_gpu_health(gpu_host: GpuHost, pipeline_requirements: Requirements, evid
     diagnostic="Host is shared: {error}",
     fix="Stop the others, or use another host",
     severity="major",
-    healthy="Nobody else is on the GPU; {ram_gb}GB of main memory available",
+    healthy="{alone}; {ram_gb}GB of main memory available",
 )
 def test_co_tenants(gpu_host: GpuHost, pipeline_requirements: Requirements, evidence: Evidence) -> None:
     """nvidia-smi --query-compute-apps=pid,used_memory,name; free"""
     gpu_host.end_if_none(evidence)
     system, contexts = gpu_host.readings.system, gpu_host.readings.contexts
     judge_memory(system, contexts, pipeline_requirements.ram_gb, evidence)
+    presence = gpu_host.readings.gpu_presence.or_none
+    if presence is not None and not presence.any and not needs_gpu(pipeline_requirements):
+        evidence(alone="There is no GPU, and none is required")
+        return
     judge_gpus(gpu_host.facts.gpus.gpus, used_ids(contexts, pipeline_requirements.gpus), system, evidence)
 
 
@@ -270,12 +274,12 @@ def test_shared_memory(
 def test_limits(gpu_host: GpuHost, pipeline_context: str, pipeline_settings: Settings, evidence: Evidence) -> None:
     """ulimit -a"""
     gpu_host.end_if_none(evidence)
-    judge_limits(
-        gpu_host.context(pipeline_context).limits.value,
-        context_settings(pipeline_settings, pipeline_context),
-        pipeline_settings.requirements,
-        evidence,
-    )
+    context, required = context_settings(pipeline_settings, pipeline_context), pipeline_settings.requirements
+    limits = gpu_host.context(pipeline_context).limits.value
+    if context.shell == "systemd":
+        judge_unit(gpu_host.readings.system.unit_limits, context, required, evidence)
+    else:
+        judge_limits(limits, context, required, evidence)
 
 
 @failure_mode(

@@ -205,10 +205,15 @@ def _absent_cause(by: str, blocked: Sequence[str], reasons: Mapping[str, Sequenc
     why = "; ".join(reasons)
     if owner is not None:
         state = owner.status.value.replace("_", " ")
-        return Cause(row=by, diagnostic=f"{why} ({by} was {state})", fix=owner.mode.fix, blocks=tuple(blocked))
-    fix = CATALOGUE[by].fix if by in CATALOGUE else "Run this row, and do what it says"
+        return Cause(row=by, diagnostic=f"{why} ({by} was {state})", fix=_untold_fix(owner.mode), blocks=tuple(blocked))
+    fix = _untold_fix(CATALOGUE.get(by))
     diagnostic = f"{why} ({by} was not selected)"
     return Cause(row=by, diagnostic=diagnostic, fix=fix, selected=False, blocks=tuple(blocked))
+
+
+def _untold_fix(mode: FailureMode | None) -> str:
+    """Return the fix of a row that has not said it: one with a hole in it is none."""
+    return mode.fix if mode is not None and "{" not in mode.fix else "Run this row, and do what it says"
 
 
 def _areas(rows: Sequence[Row]) -> tuple[AreaScore, ...]:

@@ -53,6 +53,7 @@ class Runner:
 
     pytester: pytest.Pytester
     options: tuple[str, ...] = ()
+    subprocess: bool = False  # some libraries can be loaded only once a process
 
     def run(self, rows: str, *options: str, **files: str) -> Result:
         """Run a file of rows; other files are given as `name=text`."""
@@ -64,7 +65,8 @@ class Runner:
     def again(self, *options: str) -> Result:
         """Run what is there."""
         report = self.pytester.path / "readiness.json"
-        ran = self.pytester.runpytest("-p", "no:randomly", f"--readiness-json={report}", *self.options, *options)
+        run = self.pytester.runpytest_subprocess if self.subprocess else self.pytester.runpytest
+        ran = run("-p", "no:randomly", f"--readiness-json={report}", *self.options, *options)
         return Result(
             ret=int(ran.ret),
             lines=ran.outlines + ran.errlines,

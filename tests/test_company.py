@@ -42,6 +42,7 @@ def machine(available_gb: float = 60, *owners: Process, processes: Processes | N
         notices=GONE,
         locks={},
         gpu_owners=Reading.of(owners),
+        unit_limits=GONE,
     )
 
 
@@ -122,9 +123,30 @@ def test_the_gate_is_no_stranger_to_itself() -> None:
     assert "failed" not in gpus(card(on_gpu(5)), system=machine(60, process(5, gate=True))).noted
 
 
-def test_an_earlier_run_is_another_rows() -> None:
+def test_an_earlier_run_on_the_gpu_is_another_rows_cause() -> None:
     trainer = process(7, "python3 train.py")
-    assert "failed" not in gpus(card(on_gpu(7)), system=machine(60, trainer, processes=running(trainer))).noted
+    system = machine(60, trainer, processes=running(trainer))
+    with pytest.raises(Blocked, match="an earlier run is on the GPU: pid 7") as blocked:
+        judge_gpus((card(on_gpu(7)),), None, system, Evidence())
+    assert blocked.value.by == "stale-processes"
+
+
+def test_what_has_ended_since_it_was_listed_is_nobody() -> None:
+    assert "failed" not in gpus(card(on_gpu(7)), system=machine(60, process(7, "", state="X"))).noted
+
+
+def test_memory_that_nobody_is_seen_to_hold_is_a_warning() -> None:
+    def warnings(free_gb: float, *listed: GpuProcess) -> list[str]:
+        held = replace(card(*listed), free_bytes=Reading.of(int(free_gb * GB)))
+        return gpus(held, system=machine(60, process(5, gate=True))).warnings
+
+    assert warnings(22.7) == []  # driver, display, a trial of the gate's own
+    assert warnings(3.0) == [
+        "21.1GB of GPU 0 are held by nobody that can be seen: a process of another container, or memory that was not "
+        "given back"
+    ]
+    assert warnings(3.0, on_gpu(5, used_gb=21.0)) == []
+    assert warnings(3.0, on_gpu(5, used_gb=None)) == [], "nothing can be said where the driver does not tell"
 
 
 @pytest.mark.parametrize(
@@ -135,7 +157,7 @@ def test_a_display_and_the_sharing_daemon_compute_nothing(name: str, kind: str) 
     assert "failed" not in gpus(card(on_gpu(9, name=name, kind=kind))).noted
 
 
-@pytest.mark.parametrize("kind", ["C", "C+G", "M+C"])
+@pytest.mark.parametrize("kind", ["C", "C+G", "M+C", ""])
 def test_every_kind_of_computing_counts(kind: str) -> None:
     assert "failed" in gpus(card(on_gpu(9, kind=kind))).noted
 
@@ -214,7 +236,19 @@ def test_a_stopped_one_is_alive_and_a_dead_one_is_not() -> None:
 def test_many_workers_are_named_in_short() -> None:
     seen = runs(running(*(process(pid, age_s=float(pid)) for pid in range(1, 10))))
     assert str(seen.noted["failed"]).endswith(", and 6 more")
-    assert seen.command == "kill 9 8 7 6 5 4 3 2 1"
+    assert seen.command == "ps -o pid,user,lstart,args -p 9,8,7,6,5,4,3,2,1"
+
+
+def test_what_only_looks_like_a_run_of_ours_is_looked_at_before_it_is_killed() -> None:
+    assert runs(running(process(7))).command == "ps -o pid,user,lstart,args -p 7"
+    of_two = running(components=(process(7, component="train"), process(8, component="train", user="ann")))
+    assert runs(of_two).command == "ps -o pid,user,lstart,args -p 7,8"
+
+
+def test_runs_of_others_that_are_hidden_are_a_warning() -> None:
+    assert runs(running(hidden=True)).warnings == [
+        "the processes of others are hidden from this user (hidepid): a run of theirs is not seen"
+    ]
 
 
 def test_a_lock_that_is_held() -> None:
@@ -226,7 +260,7 @@ def test_a_lock_that_is_held() -> None:
 def test_the_trainer_and_its_lock_are_one_finding() -> None:
     seen = runs(running(process(7)), held=True, holder=7)
     assert LOCK not in str(seen.noted["failed"])
-    assert seen.command == "kill 7"
+    assert seen.command == "ps -o pid,user,lstart,args -p 7"
 
 
 def test_a_file_that_is_there_to_be_locked_is_harmless() -> None:

@@ -212,6 +212,15 @@ def test_an_error_that_came_often_says_so() -> None:
     assert judged(kernel=log(xid(31, count=900))).warnings == ["GPU 0: Xid 31 (900 times): page fault, 10 min ago"]
 
 
+def test_a_reset_puts_an_end_to_what_was_before_it() -> None:
+    reset = xid(154, "GPU recovery action changed from 0x1 (GPU Reset Required) to 0x0 (None)", age_s=60)
+    assert judged(kernel=log(xid(48, age_s=20 * HOUR_S), reset)).warnings == []
+    assert "Xid 48" in failed(kernel=log(xid(48, age_s=30), reset))[0], "it came after the reset"
+    assert "Xid 48" in failed(kernel=log(xid(48, age_s=None), reset))[0], "it may have come after it"
+    other = replace(reset, device="PCI:0000:00:1f")
+    assert "Xid 48" in failed(kernel=log(xid(48, age_s=20 * HOUR_S), other))[0], "the reset was another card's"
+
+
 def test_the_last_day_counts_and_what_is_older_does_not() -> None:
     assert judged(kernel=log(xid(79, age_s=24 * HOUR_S + 1))).warnings == []
     assert "Xid 79" in failed(kernel=log(xid(79, age_s=24 * HOUR_S)))[0]
@@ -307,7 +316,11 @@ def test_a_card_that_does_not_show_up_is_a_warning() -> None:
     four = replace(HERE, device_files=4)
 
     assert judged(presence=four).warnings == ["/dev has 4 NVIDIA GPUs, and nvidia-smi lists 1: one may have been lost"]
-    assert judged(presence=replace(HERE, device_files=0, cards=8)).warnings == []  # a container, or WSL
+    inside = replace(HERE, device_files=0, cards=8, contained=True)
+    assert judged(presence=inside).warnings == []  # it shows the bus of the whole machine
+    assert judged(presence=replace(HERE, cards=8)).warnings == [
+        "the PCI bus has 8 NVIDIA GPUs, and nvidia-smi lists 1: the driver left one out"
+    ]
 
 
 def test_what_nvidia_smi_warns_of_is_handed_on() -> None:

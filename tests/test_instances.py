@@ -198,6 +198,12 @@ def test_an_alarm_that_a_healthy_run_cannot_meet_is_harmless(harmless: Alarm) ->
     assert stays(alarms=Reading.of((harmless,))).warnings == []
 
 
+def test_only_an_alarm_on_the_idle_is_said_to_be_one() -> None:
+    busy = replace(IDLE, condition="CPUUtilization > 99 for 900 s")
+    ended(r"when CPUUtilization > 99 for 900 s .now \w+.$", alarms=Reading.of((busy,)))
+    ended("a GPU that works leaves the rest of its host idle$", alarms=Reading.of((IDLE,)))
+
+
 def test_an_alarm_that_sees_the_gpu_is_a_warning() -> None:
     evidence = stays(alarms=Reading.of((replace(IDLE, metric="nvidia_smi_utilization_gpu"),)))
     assert len(evidence.warnings) == 1

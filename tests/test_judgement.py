@@ -273,6 +273,13 @@ def test_a_cause_that_was_not_selected_is_listed_with_its_fix() -> None:
     )
 
 
+def test_a_fix_with_a_hole_in_it_is_none() -> None:
+    planned = [Planned(nodeid="t.py::disk-space", mode=MATRIX["disk-space"])]
+    (cause,) = judge(outcomes=[blocked("disk-space", "dependencies")], planned=planned).causes
+
+    assert cause.fix == "Run this row, and do what it says"
+
+
 @pytest.mark.parametrize(
     ("status", "state"),
     [(Status.WAIVED, "waived"), (Status.NOT_RUN, "not run"), (Status.NOT_APPLICABLE, "not applicable")],

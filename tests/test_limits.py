@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from matrix_tests.limits import judge_limits, judge_shared_memory
+from matrix_tests.limits import judge_limits, judge_shared_memory, judge_unit
 from pytest_pipeline.observers.context_readings import Limits, SharedMemory
-from pytest_pipeline.outcome import Evidence
+from pytest_pipeline.observers.system_readings import UnitLimits
+from pytest_pipeline.outcome import Evidence, Reading
 from pytest_pipeline.settings import Context, Requirements
 
 GB = 10**9
@@ -45,6 +46,20 @@ def test_too_little_of_it() -> None:
 
 def test_in_a_container_it_is_the_containers_to_enlarge() -> None:
     assert shared(64 * 2**20, 64 * 2**20, 8.0, DOCKER).command == "docker run --shm-size=8g ..."
+
+
+@pytest.mark.parametrize(
+    ("wrap", "command"),
+    [
+        (("sudo", "docker", "run", "IMAGE"), "sudo docker run --shm-size=8g ..."),
+        (("/usr/bin/podman", "run", "IMAGE"), "/usr/bin/podman run --shm-size=8g ..."),
+        (("docker", "exec", "trainer"), ""),
+        (("conda", "run", "-n", "x"), ""),
+        (("srun",), ""),
+    ],
+)
+def test_only_what_starts_a_container_can_enlarge_it(wrap: tuple[str, ...], command: str) -> None:
+    assert shared(64 * 2**20, 64 * 2**20, 8.0, Context(name="image", wrap=wrap)).command == command
 
 
 def test_what_a_killed_run_has_left_in_it() -> None:
@@ -109,6 +124,28 @@ def test_all_that_is_too_low_is_said_at_once() -> None:
     )  # fmt: skip
 
 
-def test_a_units_limits_are_its_own() -> None:
-    assert "LimitNOFILE" in str(limits(Context(name="unit", shell="systemd")).noted["note"])
-    assert "note" not in limits().noted
+UNIT = Context(name="unit", shell="systemd")
+
+
+def unit(units: Reading[UnitLimits], **required: Any) -> Evidence:
+    evidence = Evidence()
+    judge_unit(units, UNIT, Requirements(**required), evidence)
+    return evidence
+
+
+def test_a_unit_that_gets_what_it_needs_without_a_word() -> None:
+    assert unit(Reading.of(UnitLimits(open_files=1024, processes=None))).warnings == []
+    assert unit(Reading.of(UnitLimits(open_files=None, processes=None)), open_files=65536).warnings == []
+
+
+def test_a_unit_that_must_say_what_it_needs_is_a_warning() -> None:
+    assert unit(Reading.of(UnitLimits(open_files=1024, processes=100)), open_files=65536).warnings == [
+        "systemd gives the unit of context unit 1024, need 65536, unless it says LimitNOFILE=65536",
+        "systemd gives the unit of context unit 100, need 2048, unless it says LimitNPROC=2048",
+    ]
+
+
+def test_the_limits_of_a_unit_that_were_not_read_are_not_fine() -> None:
+    assert unit(Reading.missing("systemctl: it does not say", by="limits")).warnings == [
+        "the limits of context unit are those of its unit, and were not read: systemctl: it does not say"
+    ]

@@ -107,6 +107,19 @@ def unknown(*given, **more):
     assert owner in [cause["row"] for cause in report["causes"]]
 
 
+def test_without_awss_clock_nobody_knows_whose_clock_is_wrong(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest("""
+from pytest_pipeline.observers import world
+from pytest_pipeline.outcome import Reading
+world.look_at_identity = lambda *given: Reading.missing("nobody knows", by="aws-credentials")
+""")
+    known = ("--inject=clock-local-time", "--pipeline-set=host.address=127.0.0.1", "-p", "conftest")
+    _, report = run(pytester, *known)
+    (clock,) = [row for row in report["rows"] if row["id"] == "host-clock"]
+
+    assert (clock["status"], clock["blocked_by"]) == ("blocked", "aws-credentials")
+
+
 def test_one_connection_and_two_round_trips_and_no_process_for_both_phases(pytester: pytest.Pytester) -> None:
     pytester.makeconftest("""
 import pathlib, subprocess

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from pytest_pipeline.observers.system_readings import Process, SystemReadings
 
 _GB = 10**9
+_DRAWS = "G"
+_ENDED = "X"  # since nvidia-smi saw it
 _SHARING_DAEMON = "nvidia-cuda-mps-server"  # what it does it does for others, who are listed themselves
 
 
@@ -36,15 +38,23 @@ def strangers_on(gpu: Gpu, system: SystemReadings) -> Iterator[Stranger]:
 
     Raises Blocked where it is not known what computes there, or whose it is.
     """
-    computing = [one for one in gpu.processes.value if "C" in one.kind and not one.name.endswith(_SHARING_DAEMON)]
-    if not computing:
-        return
-    owners = {owner.pid: owner for owner in system.gpu_owners.value}
-    runs = {one.pid for one in system.processes.value.runs}
+    runs = {one.pid for one in system.processes.value.runs} if computing_on(gpu) else set()
+    yield from (one for one in others_on(gpu, system) if one.process.pid not in runs)
+
+
+def others_on(gpu: Gpu, system: SystemReadings) -> Iterator[Stranger]:
+    """Yield what computes on a GPU and is not the gate's. Raises Blocked as `strangers_on` does."""
+    computing = computing_on(gpu)
+    owners = {owner.pid: owner for owner in system.gpu_owners.value} if computing else {}
     for process in computing:
         owner = owners.get(process.pid)
-        if process.pid not in runs and not (owner and owner.gate):
+        if owner is None or not (owner.gate or owner.state == _ENDED):
             yield Stranger(gpu=gpu.index, process=process, owner=owner)
+
+
+def computing_on(gpu: Gpu) -> list[GpuProcess]:
+    """Return what computes on a GPU; what only draws is left out, and nothing else. Raises Blocked."""
+    return [one for one in gpu.processes.value if one.kind != _DRAWS and not one.name.endswith(_SHARING_DAEMON)]
 
 
 def used_ids(contexts: Mapping[str, ContextReadings], count: int | None) -> set[str] | None:

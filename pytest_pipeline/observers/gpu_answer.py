@@ -49,7 +49,12 @@ def _part(answer: Reading[Any], name: str, what: str, read: Any) -> Reading[Any]
 
 def _presence(value: object) -> GpuPresence:
     of = mapping(value, "what shows a GPU")
-    return GpuPresence(program=text(of, "program"), device_files=whole(of, "device_files"), cards=whole(of, "cards"))
+    return GpuPresence(
+        program=text(of, "program"),
+        device_files=whole(of, "device_files"),
+        cards=whole(of, "cards"),
+        contained=flag(of, "contained"),
+    )
 
 
 def _why_none(of: dict[str, Any], presence: GpuPresence | None) -> tuple[str, int]:

@@ -46,7 +46,7 @@ def smi_of(printed: str) -> Smi:
     except ET.ParseError as error:
         raise Unreadable(f"it is no XML: {printable(error)}") from error
     attached, cards = root.findtext("attached_gpus", "").strip(), root.findall("gpu")
-    if not attached.isascii() or not attached.isdigit():
+    if not re.fullmatch(r"[0-9]{1,4}", attached):
         raise Unreadable("it does not say how many GPUs are attached")
     if len(cards) != int(attached) or not 0 < len(cards) <= _GPUS:
         raise Unreadable(f"it lists {len(cards)} GPU(s), and says that {int(attached)} are attached")

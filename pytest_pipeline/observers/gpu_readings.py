@@ -83,12 +83,13 @@ class GpuPresence:
     """What shows that there are NVIDIA cards, whether or not nvidia-smi answers.
 
     `program` is where nvidia-smi lies, "" where it is not. `device_files` counts /dev/nvidia0 and so on, `cards` those
-    on the PCI bus: inside a container there may be more of them than it may use.
+    on the PCI bus: inside a container (`contained`) there may be more of them than it may use.
     """
 
     program: str
     device_files: int
     cards: int
+    contained: bool = False
 
     @property
     def any(self) -> bool:

@@ -145,6 +145,7 @@ def request_of(settings: Settings) -> HostRequest:
             credentials=any("host" in bucket.from_ for bucket in settings.aws.buckets),
             network_credentials=settings.world == "target",
             metadata=settings.host.kind == "ec2" and settings.world == "target",
+            units=any(context.shell == "systemd" for context in settings.host.used_contexts),
         ),
         metadata=settings.host.kind == "ec2" and settings.world == "target",
     )
@@ -176,8 +177,13 @@ def names_of(settings: Settings) -> tuple[str, ...]:
     if settings.world == "target" and any("host" in bucket.from_ for bucket in aws.buckets):
         regions = dict.fromkeys(bucket.region or aws.region or "us-east-1" for bucket in aws.buckets)
         given = urlsplit(aws.endpoint_url).hostname if aws.endpoint_url else None
-        names += [given] if given else [f"s3.{region}.amazonaws.com" for region in regions]
+        names += [given] if given else [f"s3.{region}.{_domain_of(region)}" for region in regions]
     return tuple(dict.fromkeys((*names, *settings.requirements.names)))
+
+
+def _domain_of(region: str) -> str:
+    """Return the domain of a region's partition (botocore, endpoints of the partitions)."""
+    return {"cn": "amazonaws.com.cn", "eusc": "amazonaws.eu"}.get(region.partition("-")[0], "amazonaws.com")
 
 
 def s3_request_of(settings: Settings) -> S3Request | None:

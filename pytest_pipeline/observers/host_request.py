@@ -100,7 +100,8 @@ class SystemRequest:
     """What is to be known of the machine: names to resolve, components (name to pattern), lock files.
 
     `credentials` asks how long those last that the host would use for AWS; `network_credentials` as in `S3Request`.
-    `metadata` asks the instance metadata service for notices, such as that of a spot interruption.
+    `metadata` asks the instance metadata service for notices, such as that of a spot interruption. `units` asks which
+    limits systemd gives a unit.
     """
 
     names: tuple[str, ...] = ()
@@ -109,6 +110,7 @@ class SystemRequest:
     credentials: bool = False
     network_credentials: bool = False
     metadata: bool = False
+    units: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +144,7 @@ def facts_program(request: HostRequest, nonce: str, deadline_s: float) -> bytes:
             "deadline_s": own_s,
         },
     }
-    probes["gpus"] = {"deadline_s": own_s}
+    probes["gpus"] = {"deadline_s": own_s, "nonce": nonce}
     probes["kernel_log"] = {"deadline_s": own_s}
     probes["system"] = {
         **asdict(request.system),
@@ -185,7 +187,7 @@ def company_program(request: SystemRequest, nonce: str, deadline_s: float, *, ho
     own_s = deadline_s * _SHARE
     probes = {
         "interlock": {},
-        "gpus": {"deadline_s": own_s},
+        "gpus": {"deadline_s": own_s, "nonce": nonce},
         "system": {**asdict(request), "metadata_address": "", "nonce": nonce, "deadline_s": own_s},
     }
     parts = ["program", "gpus", "processes", "locks", "system", "interlock"]

@@ -29,6 +29,7 @@ T = TypeVar("T")
 
 _PYTHON = "python-version"
 _LARGEST = 2**64
+_FIRST_PIDS = "pid:[4026531836]"  # of probes/gpus.py
 _LATE = frozenset({124, 137})  # `timeout` ended the command, or a SIGKILL did
 _NOT_FOUND = 127
 
@@ -78,7 +79,7 @@ def why_no_python(parts: Mapping[str, Part], last_words: str) -> tuple[Reading[s
 
 
 def _how_it_failed(path: str, status: str, said: str) -> str:
-    if status.isdecimal() and int(status) in _LATE:
+    if status in map(str, _LATE):
         return f"{path} did not start in time"
     return f"{path} (exit status {status}): {said or 'it said nothing'}"
 
@@ -262,11 +263,12 @@ def _disks(output: str) -> tuple[Disk, ...]:
 
 def _gpus_as_a_probe_says_it(parts: Mapping[str, Part]) -> Reading[Any]:
     """Return the parts about GPUs in the shape of probes/gpus.py, for its decoder to judge."""
-    presence = _reading(parts, "presence", "what shows that there are GPUs", lambda output: _lines(output, 3))
+    presence = _reading(parts, "presence", "what shows that there are GPUs", lambda output: _lines(output, 4))
     if not presence.is_known:
         return presence.hand_on()
-    device_files, cards, program = presence.value
+    device_files, cards, program, pids = presence.value
     seen = {"program": program, "device_files": _count(device_files), "cards": _count(cards)}
+    seen["contained"] = pids != _FIRST_PIDS
     smi, said = parts.get("smi"), parts.get("smi-said")
     if not program:
         answer: dict[str, Any] = {"value": {"program": ""}}

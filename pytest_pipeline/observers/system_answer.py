@@ -15,6 +15,7 @@ from pytest_pipeline.observers.system_readings import (
     Processes,
     ResolvedName,
     SystemReadings,
+    UnitLimits,
 )
 from pytest_pipeline.observers.untrusted import (
     Unreadable,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 _CONNECTION = "ssh-access"
 _MEMORY, _PROCESSES, _CLOCK = "co-tenants", "stale-processes", "host-clock"
+_LIMITS = "limits"
 _NAMES, _CREDENTIALS, _NOTICES = "name-resolution", "credential-lifetime", "instance-stays-up"
 _NO_CREDENTIALS = "s3-read"  # the row that tries them first
 
@@ -59,6 +61,7 @@ def system(answer: Reading[Any], asked: SystemRequest, gpus: Reading[Any]) -> Sy
         notices=_notices(of, asked),
         locks={path: _of(of, "locks", path, by=_PROCESSES, read=partial(_lock, path)) for path in asked.locks},
         gpu_owners=_owners(gpus),
+        unit_limits=_unit_limits(of, asked),
     )
 
 
@@ -74,6 +77,7 @@ def nothing_of_system(why: Reading[Any], asked: SystemRequest) -> SystemReadings
         notices=gap,
         locks=dict.fromkeys(asked.locks, gap),
         gpu_owners=gap,
+        unit_limits=gap,
     )
 
 
@@ -114,6 +118,19 @@ def _owners(gpus: Reading[Any]) -> Reading[tuple[Process, ...]]:
         return Reading.missing("the processes on the GPUs were not read", by=_PROCESSES)
     what = "the processes on the GPUs"
     return reading(gpus.value.get("owners"), what, by=_PROCESSES, read=lambda value: _each({"owners": value}, "owners"))
+
+
+def _unit_limits(of: dict[str, Any], asked: SystemRequest) -> Reading[UnitLimits]:
+    if not asked.units:
+        return Reading.missing("no context is that of a systemd unit", by=_LIMITS)
+    return reading(of.get("unit_limits"), "what systemd gives a unit", by=_LIMITS, read=_limits_of_units)
+
+
+def _limits_of_units(value: object) -> UnitLimits:
+    of = mapping(value, "the limits of units")
+    names = ("open_files", "processes")
+    given = {name: None if of.get(name, 0) is None else whole(of, name) for name in names}
+    return UnitLimits(**given)
 
 
 def _each(of: dict[str, Any], kind: str) -> tuple[Process, ...]:

@@ -113,6 +113,14 @@ class Notices:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UnitLimits:
+    """The soft limits that systemd gives a unit which says nothing of its own; None is no limit."""
+
+    open_files: int | None
+    processes: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SystemReadings:
     """All of it, each reading alone. `gpu_owners` are the processes on GPUs, as far as they can be seen on the host."""
 
@@ -124,3 +132,4 @@ class SystemReadings:
     notices: Reading[Notices]
     locks: dict[str, Reading[LockFile]]
     gpu_owners: Reading[tuple[Process, ...]]
+    unit_limits: Reading[UnitLimits]

@@ -13,11 +13,12 @@ PRINTED_BYTES = 4 * 1024 * 1024
 SENT_CHARACTERS = 512 * 1024
 NVIDIA = "0x10de"
 PID = re.compile(r"<pid>(\d+)</pid>")
+FIRST_PIDS = "pid:[4026531836]"  # the pid namespace that a machine starts with (PROC_PID_INIT_INO of Linux)
 DISPLAY = "0x03"  # the class of display controllers; a card also has audio and bridges on the bus
 
 
 def read(request: dict, parts: dict) -> dict:
-    """Answer {"deadline_s"}."""
+    """Answer {"deadline_s", "nonce"}."""
     attempt = parts["frame"].attempt
     smi = attempt(lambda: ask(parts["program"], request["deadline_s"] * SHARE))
     pids = PID.findall(smi.get("value", {}).get("stdout", ""))
@@ -25,7 +26,11 @@ def read(request: dict, parts: dict) -> dict:
         "presence": attempt(presence),
         "smi": smi,
         # At once: a process of our own that computes may be gone in a moment.
-        "owners": attempt(lambda: parts["processes"].owners([int(pid) for pid in pids])),
+        "owners": attempt(
+            lambda: parts["processes"].owners(
+                [int(pid) for pid in pids], request["nonce"], complete=parts["locks"].complete("/proc")
+            )
+        ),
     }
 
 
@@ -60,7 +65,16 @@ def presence(dev: str = "/dev", devices: str = "/sys/bus/pci/devices") -> dict:
         "cards": sum(is_card(os.path.join(devices, name)) for name in os.listdir(devices))
         if os.path.isdir(devices)
         else 0,
+        "contained": contained(),
     }
+
+
+def contained() -> bool:
+    """Whether this may be a container: its bus shows more than it may use."""
+    try:
+        return os.readlink("/proc/self/ns/pid") != FIRST_PIDS
+    except OSError:
+        return True
 
 
 def is_card(device: str) -> bool:

@@ -9,6 +9,7 @@ import time
 
 FIRST_PIDS = "pid:[4026531836]"  # the pid namespace that a machine starts with (PROC_PID_INIT_INO of Linux)
 NO_DEVICE = 0  # the major number of btrfs, overlay and others, which /proc/locks may call by another minor one
+CLOCK_S = 5.0  # a file's time is of the clock, which may have been set since
 FIELDS = 5  # kind, mode, access, process, file
 
 
@@ -33,7 +34,7 @@ def look(path: str, proc: str = "/proc") -> dict:
         "age_s": max(0.0, time.time() - status.st_mtime),
         "made": stat.S_ISDIR(status.st_mode) or status.st_size > 0,
         "maker": maker,
-        "maker_lives": lives(maker, proc),
+        "maker_lives": lives(maker, proc) and age_s(maker, proc) >= time.time() - status.st_mtime - CLOCK_S,
     }
 
 
@@ -81,6 +82,17 @@ def named(path: str) -> int:
     finally:
         os.close(opened)
     return int(found.group(1)) if found else 0
+
+
+def age_s(pid: int, proc: str) -> float:
+    """Return how long ago a process was started: one that is younger than the file has its number by chance."""
+    try:
+        with open("%s/%d/stat" % (proc, pid), "rb") as file:
+            started_ticks = int(file.read().rpartition(b")")[2].split()[19])
+        with open(proc + "/uptime", encoding="ascii") as file:
+            return float(file.read().split()[0]) - started_ticks / os.sysconf("SC_CLK_TCK")
+    except (OSError, IndexError, ValueError):
+        return 0.0
 
 
 def lives(pid: int, proc: str) -> bool:

@@ -23,6 +23,10 @@ LAUNCHERS = {
     "tune": "run",
 }  # fmt: skip
 MODULES = ("torch.distributed.run", "torch.distributed.launch", "accelerate.commands.launch")
+# Modules that run what follows them.
+RUNNERS = ("cProfile", "profile", "pdb", "trace", "debugpy", "coverage", "viztracer", "scalene", "memray", "kernprof")
+# Programs that name a component's script, and are not it; unless the pattern itself names the program.
+ONLOOKERS = ("vi", "vim", "nvim", "nano", "emacs", "less", "more", "view", "tail", "head", "cat", "grep", "rg", "watch")
 
 
 def look(components: dict, nonce: str, proc: str = "/proc") -> dict:
@@ -33,7 +37,7 @@ def look(components: dict, nonce: str, proc: str = "/proc") -> dict:
     found = {"components": [], "trainers": []}
     for one in table.values():
         line = " ".join(one["argv"])
-        name = next((name for name, pattern in patterns if line and pattern.search(line)), "")
+        name = next((name for name, pattern in patterns if matches(pattern, line, one["argv"])), "")
         if name or is_trainer(one["argv"]):
             if marked(one["pid"], nonce, proc):
                 gate.add(one["pid"])
@@ -48,13 +52,52 @@ def look(components: dict, nonce: str, proc: str = "/proc") -> dict:
     return answers
 
 
-def owners(pids: list, proc: str = "/proc") -> list:
-    """Return those of these processes that can be seen here; another may be of another container."""
+def matches(pattern: object, line: str, argv: list) -> bool:
+    """Whether a command line is that of a component, and not of somebody who looks at it."""
+    if not line or not pattern.search(line):
+        return False
+    program = program_of(argv) if argv[0].split() else ""
+    return program not in ONLOOKERS or program in pattern.pattern
+
+
+def owners(pids: list, nonce: str, *, complete: bool, proc: str = "/proc") -> list:
+    """Return those of these processes that can be seen here, and those that have ended meanwhile (in state X).
+
+    `complete` is whether all processes of the machine have a number here; else another may be of another container.
+    """
     if not pids:
         return []
     table, gate, _ = scan(proc)
     boot_s = first_number(proc + "/uptime")
-    return [shown(table[pid], "", gate, boot_s) for pid in pids[:MATCHES] if pid in table]
+    found = []
+    for pid in pids[:MATCHES]:
+        if pid in table:
+            # What the gate starts in a container is no child of ours; it has the nonce among its arguments.
+            if nonce in table[pid]["argv"] or marked(pid, nonce, proc):
+                gate.add(pid)
+            found.append(shown(table[pid], "", gate, boot_s))
+        elif complete and not exists(pid):
+            found.append(ended(pid))
+    return found
+
+
+def exists(pid: int) -> bool:
+    """Whether there is such a process, also one that is hidden from us."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def ended(pid: int) -> dict:
+    """Return what there is to say of a process that is gone."""
+    return {
+        "pid": pid, "user": "", "command": "", "resident_bytes": 0, "age_s": 0.0, "component": "", "gate": False,
+        "state": "X",
+    }  # fmt: skip
 
 
 def scan(proc: str) -> tuple:
@@ -165,19 +208,57 @@ def program_of(argv: list) -> str:
 def run_by(argv: list) -> tuple:
     """Return what an interpreter runs: ("-m", module), ("", script), ("-c", ""), or nothing."""
     words = iter(argv[1:])
+    return run_by_shell(words) if SHELL.match(program_of(argv)) else run_by_python(words)
+
+
+def run_by_shell(words: object) -> tuple:
+    """Return what a shell runs."""
     for word in words:
-        if not word.startswith("-") or word == "-":
-            return ("", os.path.basename(word))
-        letters = "" if word.startswith("--") else word[1:]
-        if "c" in letters:
-            return ("-c", "")
-        if "s" in letters and SHELL.match(program_of(argv)):
-            break  # it reads its commands, and what follows are arguments
-        if "m" in letters and PYTHON.match(program_of(argv)):
-            return ("-m", letters.partition("m")[2] or next(words, ""))
-        if letters in ("W", "X", "o", "O") or word in ("--rcfile", "--init-file", "--check-hash-based-pycs"):
+        if word in ("--rcfile", "--init-file"):
             next(words, "")
+        elif word in ("-", "--"):
+            return ("", os.path.basename(next(words, "")))
+        elif word[:1] not in ("-", "+"):
+            return ("", os.path.basename(word))
+        elif not word.startswith("--"):
+            if "c" in word:
+                return ("-c", "")
+            if "s" in word:
+                break  # it reads its commands, and what follows are arguments
+            for _ in re.findall("[oO]", word):  # each takes a name: -euo pipefail
+                next(words, "")
     return ()
+
+
+def run_by_python(words: object) -> tuple:
+    """Return what Python runs."""
+    for word in words:
+        if word == "-" or not word.startswith("-"):
+            return ("", os.path.basename(word))
+        if word == "--check-hash-based-pycs":
+            next(words, "")
+        elif not word.startswith("--"):
+            for place, letter in enumerate(word[1:], start=2):
+                if letter == "c":
+                    return ("-c", "")
+                if letter == "m":
+                    return run_as_module(word[place:] or next(words, ""), words)
+                if letter in "WX":  # takes the rest of the word, else the next one
+                    if not word[place:]:
+                        next(words, "")
+                    break
+    return ()
+
+
+def run_as_module(module: str, words: object) -> tuple:
+    """Return what a module runs, where it is one that runs others; else the module."""
+    if module in RUNNERS:
+        for word in words:
+            if word.endswith(".py"):
+                return ("", os.path.basename(word))
+            if word == "-m":
+                return ("-m", next(words, ""))
+    return ("-m", module)
 
 
 def is_trainer(argv: list) -> bool:

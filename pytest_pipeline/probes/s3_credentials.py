@@ -9,6 +9,7 @@ import configparser
 import json
 import os
 import shlex
+import signal
 import subprocess
 import urllib.request
 
@@ -104,14 +105,25 @@ def from_process(command: str) -> dict:
     )
 
 
+def printed_by(command: list) -> bytes:
+    """Return what a program prints. One that is late is ended, with all that it started. Raises as subprocess does."""
+    with subprocess.Popen(  # noqa: S603  # the host's own setting names it
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+    ) as process:
+        try:
+            printed, _ = process.communicate(timeout=TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return printed
+
+
 def asked_of_process(command: str) -> dict:
     """Return what a credential_process prints."""
     try:
-        done = subprocess.run(  # noqa: S603  # the host's own setting names it
-            shlex.split(command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            timeout=TIMEOUT_S, check=True,
-        )  # fmt: skip
-        answer = json.loads(done.stdout.decode("utf-8"))
+        answer = json.loads(printed_by(shlex.split(command)).decode("utf-8"))
         return dict(answer, AccessKeyId=str(answer["AccessKeyId"]), SecretAccessKey=str(answer["SecretAccessKey"]))
     except (OSError, subprocess.SubprocessError, ValueError, KeyError, TypeError) as error:
         raise Unusable(FAILED, "credential_process failed: %s" % type(error).__name__) from error

@@ -28,6 +28,7 @@ presence() {
   count /dev/nvidia[0-9]*
   echo "$cards"
   echo "$smi"
+  readlink /proc/self/ns/pid
 }
 
 gpus() {

@@ -25,6 +25,8 @@ def read(request: dict, parts: dict) -> dict:
         jobs["credentials"] = lambda: parts["lifetime"].look(request, parts)
     if request["metadata"]:
         jobs["notices"] = lambda: notices(parts["metadata"].Metadata(request["metadata_address"]), parts["metadata"])
+    if request["units"]:
+        jobs["unit_limits"] = lambda: unit_limits(parts["program"])
     for kind, look in (("names", resolved), ("locks", parts["locks"].look)):
         for wanted in request[kind]:
             jobs[(kind, wanted)] = lambda look=look, wanted=wanted: look(wanted)
@@ -90,6 +92,16 @@ def resolved(name: str) -> dict:
     found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
     addresses = sorted({str(address[4][0]) for address in found})
     return {"addresses": addresses, "took_s": time.monotonic() - start}
+
+
+def unit_limits(program: object) -> dict:
+    """Return the soft limits that systemd gives a unit which says nothing of its own (systemd-system.conf(5))."""
+    names = {"open_files": "DefaultLimitNOFILESoft", "processes": "DefaultLimitNPROCSoft"}
+    done = program.run(["systemctl", "show", "--property=" + ",".join(names.values())], PROGRAM_S, OUTPUT_BYTES)
+    said = dict(line.split("=", 1) for line in done["stdout"].splitlines() if "=" in line)
+    if not all(name in said for name in names.values()):
+        raise OSError("systemctl: " + (done["stderr"].strip().split("\n")[-1] or "it does not say"))
+    return {name: None if said[title] == "infinity" else int(said[title]) for name, title in names.items()}
 
 
 def notices(service: object, metadata: object) -> dict:

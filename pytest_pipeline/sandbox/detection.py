@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from pytest_pipeline.sandbox.fault import Fault
 
@@ -44,11 +44,15 @@ def detect(fault: Fault, report: Mapping[str, Any], felt: int | None) -> Detecti
     return _detection(fault.id, fault.row, said, report, wrong)
 
 
-def stay_calm(world: str, report: Mapping[str, Any], expected_rows: int) -> Detection:
-    """Judge the report of a healthy world: every row has passed, and none is missing."""
+def stay_calm(
+    world: str, report: Mapping[str, Any], expected_rows: int, *, left_out: Collection[str] = ()
+) -> Detection:
+    """Judge the report of a healthy world: every row has passed, but for those that have no object; none is missing."""
+    rows = report["rows"]
+    right = {row["id"]: "not_applicable" if row["id"] in left_out else "passed" for row in rows}
     wrong = [*_unfilled(report)]
-    wrong += [f"{row['id']} is {row['status']}: {_said(row)}" for row in report["rows"] if row["status"] != "passed"]
-    wrong += [f"{row['id']} noted nothing" for row in report["rows"] if not row["evidence"]]
+    wrong += [f"{row['id']} is {row['status']}: {_said(row)}" for row in rows if row["status"] != right[row["id"]]]
+    wrong += [f"{row['id']} noted nothing" for row in rows if not row["evidence"] and row["id"] not in left_out]
     if len(report["rows"]) < expected_rows:
         wrong.append(f"{len(report['rows'])} rows of {expected_rows}")
     if report["verdict"] != "READY":

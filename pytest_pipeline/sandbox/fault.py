@@ -37,8 +37,9 @@ class Fault:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """A world that is odd and healthy: no row may raise an alarm in it."""
+    """A world that is odd and healthy: no row may raise an alarm in it. `left_out` rows have no object there."""
 
     id: str
     summary: str
     inject: Callable[[TenantPlan], Tally | None]
+    left_out: tuple[str, ...] = ()

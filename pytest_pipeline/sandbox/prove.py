@@ -134,7 +134,9 @@ def _detection(scenario: Scenario, tenant: Tenant, sandbox: SandboxChild, folder
         )
     report = json.loads(report_file.read_text(encoding="utf-8"))
     if scenario.fault is None:
-        return stay_calm(scenario.id, report, sum(mode.phase in scenario.phases for mode in CATALOGUE.values()))
+        expected = sum(mode.phase in scenario.phases for mode in CATALOGUE.values())
+        left_out = VARIANTS[scenario.variant].left_out if scenario.variant else ()
+        return stay_calm(scenario.id, report, expected, left_out=left_out)
     return detect(FAULTS[scenario.fault], report, sandbox.felt(tenant.id).get(scenario.fault))
 
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 FACTS = Path(__file__).parent / "facts" / "nvidia-smi"
 MIB = 2**20
-HERE = {"program": "/usr/bin/nvidia-smi", "device_files": 1, "cards": 1}
-NOWHERE = {"program": "", "device_files": 0, "cards": 0}
+HERE = {"program": "/usr/bin/nvidia-smi", "device_files": 1, "cards": 1, "contained": False}
+NOWHERE = {"program": "", "device_files": 0, "cards": 0, "contained": False}
 
 
 def answered(smi: Any, presence: Any = HERE) -> Reading[Smi]:
@@ -225,6 +225,7 @@ def test_a_status_and_its_words_are_passed_on(name: str, status: int, reason: st
     [
         ("fewer-v12.xml", "it lists 1 GPU(s), and says that 2 are attached"),
         ("none-v12.xml", "it lists 0 GPU(s), and says that 0 are attached"),
+        ("countless-v12.xml", "it does not say how many GPUs are attached"),
         ("torn-v12.xml", "it is no whole document"),
         ("no-devices.txt", "it is no whole document: No devices were found"),
         ("entities.xml", "it is no XML: undefined entity"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from pytest_pipeline.observers.system_readings import (
     Process,
     Processes,
     ResolvedName,
+    UnitLimits,
 )
 from pytest_pipeline.outcome import Reading
 
@@ -126,6 +128,16 @@ def test_a_command_cannot_act_on_the_terminal() -> None:
     processes = {**ANSWER["processes"], "trainers": [{**PROCESS, "command": "\x1b[2Jtrain\u202e\n.py"}]}
     found = system(said(processes={"value": processes}), ASKED, GPUS).processes.value.trainers[0]
     assert found.command == "train? .py"
+
+
+def test_what_a_unit_gets_is_read_where_it_was_asked_for() -> None:
+    given = {"value": {"open_files": 1024, "processes": None}}
+    asked = replace(ASKED, units=True)
+    assert system(said(unit_limits=given), asked, GPUS).unit_limits.value == UnitLimits(open_files=1024, processes=None)
+    answers: tuple[Any, ...] = ({"value": {"open_files": -1}}, {"value": {}}, {"error": "no systemctl"}, None)
+    for senseless in answers:
+        assert system(said(unit_limits=senseless), asked, GPUS).unit_limits.by == "limits"
+    assert system(said(unit_limits=given), ASKED, GPUS).unit_limits.by == "limits"
 
 
 def test_nobody_knows_whether_the_clock_is_kept() -> None:

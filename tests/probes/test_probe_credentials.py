@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -97,6 +99,24 @@ def test_a_credential_process(aws: Path) -> None:
     assert find() == keys("credential_process", token="T")  # noqa: S106  # no secret
     (aws / "config").write_text("[default]\ncredential_process = false\n")
     assert find() == ("CredentialRetrievalError", "credential_process failed: CalledProcessError")
+
+
+def test_a_credential_process_that_is_late_leaves_nothing_behind(aws: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = part("s3_credentials")
+    monkeypatch.setattr(module, "TIMEOUT_S", 0.3)
+    with pytest.raises(module.Unusable, match="credential_process failed: TimeoutExpired"):
+        module.asked_of_process(f"sh -c 'echo $$ > {aws}/pid; sleep 60 & sleep 61'")
+    group = int((aws / "pid").read_text())
+    end = time.monotonic() + 5
+    while alive(group) and time.monotonic() < end:
+        time.sleep(0.02)
+    assert alive(group) == []
+
+
+def alive(group: int) -> list[str]:
+    listed = subprocess.run(["ps", "-eo", "pgid=,stat=,args="], capture_output=True, text=True, check=True).stdout
+    words = [line.split(maxsplit=2) for line in listed.splitlines()]
+    return [args for pgid, state, args in words if int(pgid) == group and not state.startswith("Z")]
 
 
 def metadata(asked: Asked) -> Answer:

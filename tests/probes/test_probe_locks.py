@@ -6,6 +6,7 @@ import fcntl
 import os
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -109,6 +110,14 @@ def test_who_made_it(lock: Path, text: str, maker: int) -> None:
 def test_its_maker_lives(lock: Path) -> None:
     lock.write_text(str(os.getpid()))
     assert look(lock)["maker_lives"] is True
+
+
+def test_a_process_that_is_younger_than_the_file_is_not_its_maker(lock: Path) -> None:
+    """After a reboot a number stands for another process."""
+    lock.write_text(str(os.getpid()))
+    long_ago = time.time() - 9 * 86400
+    os.utime(lock, (long_ago, long_ago))
+    assert look(lock)["maker_lives"] is False
 
 
 def test_a_dead_child_that_nobody_has_asked_for_does_not_live() -> None:

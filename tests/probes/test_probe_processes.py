@@ -155,9 +155,28 @@ def test_a_pattern_that_the_hosts_python_does_not_know_is_an_error_and_no_answer
 def test_whose_a_process_on_a_gpu_is(proc: Proc, tmp_path: Path) -> None:
     proc.add(4000, argv=["python3", "serve.py"])
     proc.add(4001, argv=["python3", "-I", "-"], parent=ITSELF)
-    owners = proc.module().owners([4000, 4001, 99999], str(tmp_path))
-    assert [(one["pid"], one["gate"]) for one in owners] == [(4000, False), (4001, True)]
-    assert part("processes").owners([], "/nowhere") == []
+    proc.add(4002, argv=["python3", "-B", "-c", "import sys", NONCE])  # in a container it descends from its daemon
+    proc.add(4003, argv=["python3", "-B"], environ=f"A=b\0GATE={NONCE}\0")
+    owners = proc.module().owners([4000, 4001, 4002, 4003, 99999], NONCE, complete=False, proc=str(tmp_path))
+    assert {one["pid"]: one["gate"] for one in owners} == {4000: False, 4001: True, 4002: True, 4003: True}
+    assert part("processes").owners([], NONCE, complete=True, proc="/nowhere") == []
+
+
+def test_what_was_on_a_gpu_and_has_ended_is_said_to_have_ended(proc: Proc, tmp_path: Path) -> None:
+    child = subprocess.Popen(["true"])
+    child.wait()
+    ask = proc.module().owners
+    [gone] = ask([child.pid], NONCE, complete=True, proc=str(tmp_path))
+    assert (gone["pid"], gone["state"]) == (child.pid, "X")
+    assert ask([child.pid], NONCE, complete=False, proc=str(tmp_path)) == [], "it may be one of another container"
+    assert ask([os.getppid()], NONCE, complete=True, proc=str(tmp_path)) == [], "it lives, and is hidden"
+
+
+def test_who_looks_at_a_components_script_is_no_component(proc: Proc) -> None:
+    proc.add(4000, argv=["tail", "-f", "train.py"])
+    proc.add(4001, argv=["vim", "/srv/train.py"])
+    assert proc.look({"train": r"train\.py"})["components"] == []
+    assert [one["pid"] for one in proc.look({"ship": r"tail -f .*\.py"})["components"]] == [4000]
 
 
 @pytest.mark.parametrize(
@@ -175,6 +194,14 @@ def test_whose_a_process_on_a_gpu_is(proc: Proc, tmp_path: Path) -> None:
         ["python3", "finetune_qwen.py"],
         ["python3", "fine-tune.py"],
         ["./train"],
+        ["python3", "-O", "train.py"],
+        ["python3", "-Xfrozen_modules=off", "-Wonce", "train.py"],
+        ["python3", "-X", "importtime", "-W", "error", "train.py"],
+        ["bash", "-euo", "pipefail", "train.sh"],
+        ["bash", "+o", "posix", "-O", "extglob", "train.sh"],
+        ["sh", "--", "train.sh"],
+        ["python3", "-m", "cProfile", "-o", "out.prof", "train.py"],
+        ["python3", "-m", "debugpy", "--listen", "5678", "-m", "sft_train"],
     ],
 )
 def test_what_looks_like_a_training_run(argv: list[str]) -> None:
@@ -194,6 +221,8 @@ def test_what_looks_like_a_training_run(argv: list[str]) -> None:
         ["python3", "constrain.py"],
         ["python3", "-c", "import train"],
         ["bash", "-lc", "python3 train.py"],
+        ["bash", "-euo", "train", "serve.sh"],
+        ["python3", "-m", "cProfile", "serve.py", "train.py"],
         ["accelerate", "config"],
         ["python3", "-m", "pytest", "tests/test_training.py"],
         ["sshd: train@pts/0"],

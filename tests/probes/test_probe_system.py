@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 REQUEST: dict[str, Any] = {
     "names": [], "components": {}, "locks": [], "credentials": False, "network_credentials": False, "metadata": False,
+    "units": False,
     "metadata_address": "", "nonce": "n0nce", "deadline_s": 10.0,
 }  # fmt: skip
 TRACKING = "Reference ID    : A9FEA97B (169.254.169.123)\nStratum         : 4\nLeap status     : {leap}\n"
@@ -27,6 +28,9 @@ TRACKING = "Reference ID    : A9FEA97B (169.254.169.123)\nStratum         : 4\nL
 @pytest.fixture(autouse=True)
 def _may_ask(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_EC2_METADATA_DISABLED", raising=False)
+
+
+SHOW = ["systemctl", "show", "--property=DefaultLimitNOFILESoft,DefaultLimitNPROCSoft"]
 
 
 class Programs:
@@ -39,7 +43,7 @@ class Programs:
         self._answer = answer
 
     def run(self, command: list[str], *_: object) -> dict[str, Any]:
-        assert command == ["chronyc", "-n", "tracking"]
+        assert command in (["chronyc", "-n", "tracking"], SHOW)
         if isinstance(self._answer, Exception):
             raise self._answer
         return {"status": 0, "stdout": self._answer, "stderr": "", "cut": False}
@@ -66,6 +70,13 @@ def test_memory_of_a_kernel_that_does_not_estimate_it(tmp_path: Path) -> None:
 def test_the_clock_as_chrony_keeps_it(leap: str, *, synchronized: bool) -> None:
     answer = part("system").clock_sync(Programs(TRACKING.format(leap=leap)))
     assert answer == {"synchronized": synchronized, "source": "chronyc"}
+
+
+def test_what_systemd_gives_a_unit() -> None:
+    said = Programs("DefaultLimitNPROCSoft=infinity\nDefaultLimitNOFILESoft=1024\n")
+    assert part("system").unit_limits(said) == {"open_files": 1024, "processes": None}
+    with pytest.raises(OSError, match="it does not say"):
+        part("system").unit_limits(Programs("DefaultLimitNOFILESoft=1024\n"))
 
 
 @pytest.mark.parametrize("silent", ["", "506 Cannot talk to daemon\n", FileNotFoundError(2, "none"), Programs.Late()])
