@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import os
 import shutil
 import subprocess
 import types
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 NAMES = (
@@ -15,6 +18,7 @@ NAMES = (
     "contexts", "context", "interpreter", "distributions", "imports",
     "imposters", "safetensors", "model_place", "model_shapes", "model_tokenizer", "model_weights", "model",
 )  # fmt: skip
+PYENV = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser()
 PYTHONS = tuple(f"python3.{minor}" for minor in range(7, 15))
 
 
@@ -35,9 +39,11 @@ def parts() -> dict[str, Any]:
     return {name: part(name) for name in ("frame", *NAMES)}
 
 
+@functools.cache
 def working_python(name: str) -> str:
-    """The path of an interpreter that is here and answers, or nothing."""
-    path = shutil.which(name)
-    if path is None:
-        return ""
-    return path if subprocess.run([path, "-c", ""], capture_output=True, check=False).returncode == 0 else ""
+    """The path of an interpreter that is here and answers, on the PATH or kept by pyenv; or nothing."""
+    kept = sorted(PYENV.glob(f"versions/*/bin/{name}"))
+    for path in filter(None, (shutil.which(name), *map(str, kept))):
+        if subprocess.run([path, "-c", ""], capture_output=True, check=False).returncode == 0:
+            return path
+    return ""
