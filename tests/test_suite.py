@@ -107,6 +107,24 @@ def unknown(*given, **more):
     assert owner in [cause["row"] for cause in report["causes"]]
 
 
+HUNG = {  # what costs only those that need it: the rows that are still judged, and right
+    "torch-hang": {"python-version", "gpu-memory", "model-files", "limits", "co-tenants", "disk-space"},
+    "smi-hang": {"python-version", "pytorch", "dependencies", "model-files", "limits", "disk-space"},
+    "dep-hang": {"python-version", "pytorch", "cuda", "gpu-memory", "model-files", "limits", "disk-space"},
+    "py-none": {"ssh-access", "ebs-volume"},
+}
+
+
+@pytest.mark.parametrize(("fault", "still_right"), HUNG.items(), ids=[*HUNG])
+def test_what_hangs_or_is_not_there_costs_its_own_rows_alone(
+    pytester: pytest.Pytester, fault: str, still_right: set[str]
+) -> None:
+    _, report = run(pytester, f"--inject={fault}")
+    right = {row["id"] for row in report["rows"] if row["status"] == "passed"}
+
+    assert still_right <= right
+
+
 def test_without_awss_clock_nobody_knows_whose_clock_is_wrong(pytester: pytest.Pytester) -> None:
     pytester.makeconftest("""
 from pytest_pipeline.observers import world

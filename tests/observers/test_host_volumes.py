@@ -14,7 +14,7 @@ import pytest
 from pytest_pipeline.connections.local import LocalConnection
 from pytest_pipeline.observers.host import look_at_host
 from pytest_pipeline.observers.host_readings import Volume, VolumeKind
-from pytest_pipeline.observers.host_request import HostRequest, VolumeRequest
+from pytest_pipeline.observers.host_request import ContextRequest, HostRequest, SystemRequest, VolumeRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -216,3 +216,27 @@ def test_a_path_of_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert volumes["~/models"].value.real_path == f"{tmp_path}/models"
     assert volumes["models"].value.real_path == f"{tmp_path}/models"
     assert volumes["~/models"].value.reuse["~/models"].value.exists
+
+
+def test_on_a_full_root_disk_everything_else_is_still_read(tmp_path: Path) -> None:
+    """Nothing is written but the write test, which says so; where nothing can be written, not even a file's name."""
+    if why_not():
+        pytest.skip(f"left out, as this machine forbids namespaces: {why_not()}")
+    full = "mount -t tmpfs -o size=64k,nr_inodes=8 tmpfs $T; mkdir $T/tmp; (cat /dev/zero > $T/tmp/fill || true) 2>&-"
+    setup = f"T={tmp_path}; {full}; export HOME=$T TMPDIR=$T/tmp; mount --bind $T/tmp /tmp; mount -o remount,ro,bind /"
+    request = HostRequest(
+        volumes=(VolumeRequest(path="/tmp"),),
+        contexts=(ContextRequest(name="train", packages=("json",)),),
+        system=SystemRequest(names=("localhost",)),
+    )
+    readings = look_at_host(Namespace(setup, ""), request, 30.0)
+
+    volume = readings.volumes["/tmp"].value
+    assert (volume.free_bytes, volume.write.value.errno) == (0, "ENOSPC")
+    train = readings.contexts["train"]
+    known = (
+        readings.identity, readings.python_version, readings.gpu_presence, readings.system.memory,
+        readings.system.processes, readings.system.names["localhost"], train.interpreter, train.limits,
+        train.distributions, train.packages["json"],
+    )  # fmt: skip
+    assert [one.reason for one in known if not one.is_known] == []
