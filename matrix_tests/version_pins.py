@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +14,8 @@ from packaging.version import InvalidVersion, Version
 
 from matrix_tests.interpreters import release_of
 from matrix_tests.packages import marker_environment
-from pytest_pipeline.pins import Pin, can_both_hold, contradictions, meaningful, other_ways, read_pins
+from pytest_pipeline.pins.files import Unread, read_pins, without_secrets
+from pytest_pipeline.pins.pin import Pin, can_both_hold, contradictions, meaningful, other_ways
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -33,11 +35,15 @@ def judge_pins(
 ) -> None:
     """Fail where two pins of a package cannot both hold, or one does not allow what is installed on the host.
 
-    `machine` is the host's architecture as `uname -m` has it: markers are evaluated as the host would.
+    Likewise where a file was not understood at all; of what else may pin and was not, warn. `machine` is the host's
+    architecture as `uname -m` has it: markers are evaluated as the host would.
     """
     pins, unread = _read_all(files)
     names = ", ".join(file.name for file in files)
-    evidence(files=names, count=len(pins), not_judged="; ".join(unread))
+    count = len({(pin.name, pin.said) for pin in pins})  # two files may lead to one
+    evidence(files=names, count=count, not_judged="; ".join(one.said for one in unread))
+    if may_pin := [one.said for one in unread if one.may_pin]:
+        evidence.warn(f"not judged: {_first_of(may_pin)}")
     if not pins:
         pytest.fail(f"no version is pinned in {names}", pytrace=False)
     wrong: dict[str, None] = {}
@@ -46,21 +52,29 @@ def judge_pins(
         counting = [pin for pin in pins if _counts(pin, environment)]
         wrong |= dict.fromkeys(against_each_other(counting))
         wrong |= dict.fromkeys(against_settings(counting, required))
-        wrong |= dict.fromkeys(against_host(counting, required, name, context.distributions.value))
+        here = [pin for pin in counting if _concerns(pin, counting, context.interpreter.value.prefix)]
+        wrong |= dict.fromkeys(against_host(here, required, name, context.distributions.value))
     evidence(contradictions="; ".join(wrong))
     if wrong:
-        more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
-        pytest.fail(f"{next(iter(wrong))}{more}", pytrace=False)
+        pytest.fail(_first_of([*wrong]), pytrace=False)
 
 
-def _read_all(files: Sequence[Path]) -> tuple[list[Pin], list[str]]:
+def _first_of(many: Sequence[str]) -> str:
+    return f"{many[0]} (and {len(many) - 1} more)" if len(many) > 1 else many[0]
+
+
+def _read_all(files: Sequence[Path]) -> tuple[list[Pin], list[Unread]]:
     pins: list[Pin] = []
-    unread: list[str] = []
+    unread: list[Unread] = []
     for file in files:
         try:
-            found = read_pins(file)
+            found = read_pins(file, files)
         except OSError as error:
-            pytest.fail(f"{error.filename or file} cannot be read: {error.strerror or error}", pytrace=False)
+            path = without_secrets(str(error.filename or file))
+            pytest.fail(f"{path} cannot be read: {error.strerror or error}", pytrace=False)
+        if not found.pins:
+            why = "".join(f": {one.said}" for one in found.unread[:1])
+            pytest.fail(f"nothing could be read in {file.name}{why}", pytrace=False)
         pins += meaningful(found.pins)
         unread += found.unread
     return pins, unread
@@ -117,6 +131,19 @@ def _allows(pin: Pin, version: str) -> bool:
         return True
     unlabelled = SpecifierSet(",".join(f"{one.operator}{one.version.partition('+')[0]}" for one in allowed))
     return found.local is None and unlabelled.contains(found, prereleases=True)
+
+
+def _concerns(pin: Pin, pins: Sequence[Pin], prefix: str) -> bool:
+    """Whether a pin is for the environment of a prefix: any is, unless the package is pinned for just this one."""
+    if pin.way.place is None or _is_of(pin.way.place, prefix):
+        return True
+    return not any(one.name == pin.name and _is_of(one.way.place, prefix) for one in pins)
+
+
+def _is_of(place: str | None, prefix: str) -> bool:
+    """Whether a script's name for an environment, a folder or conda's name, is that of a prefix."""
+    folder = re.sub(r"^(?:~|\.|\$\w+|\$\{\w+\})/", "", place or "")
+    return bool(folder) and f"/{prefix.strip('/')}".endswith(f"/{folder.strip('/')}")
 
 
 def _counts(pin: Pin, environment: Mapping[str, str]) -> bool:

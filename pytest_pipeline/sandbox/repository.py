@@ -6,6 +6,9 @@ from pytest_pipeline.sandbox.plan import FileSpec
 
 REQUIREMENTS = "repository/requirements.txt"
 SETUP = "repository/setup_instance.sh"
+BUILD = "repository/Dockerfile"
+ENVIRONMENT = "repository/environment.yml"
+PROJECT = "repository/pyproject.toml"
 
 _REQUIREMENTS = """\
 # what the training is developed with
