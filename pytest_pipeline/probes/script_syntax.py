@@ -1,4 +1,7 @@
-"""What single statements of a script mean for its imports: a part that `entry_points` uses. Pure, over syntax trees."""
+"""What single statements of a script mean for its imports: a part that `entry_points` uses.
+
+Over syntax trees; of the host's files, only links are followed.
+"""
 
 import ast
 import os
@@ -6,7 +9,8 @@ import sys
 
 CAUGHT = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
 LEAVES = {"exit", "_exit", "abort", "quit"}
-SAME = ("abspath", "realpath", "str", "Path", "fspath", "resolve", "absolute")
+SAME = ("abspath", "str", "Path", "fspath", "absolute")
+BINDS = ("globals", "locals", "vars", "setattr", "exec")
 
 
 def catches(handler: object) -> bool:
@@ -35,25 +39,86 @@ def suppresses(node: object) -> bool:
     return any(dotted(kind).split(".")[-1] in CAUGHT for kind in node.args)
 
 
-def asks_first(test: object) -> bool:
-    """Whether a condition asks if a module can be imported: `find_spec("x")`, `is_x_available()`."""
-    calls = [dotted(node.func).split(".")[-1] for node in ast.walk(test) if isinstance(node, ast.Call)]
-    return any(name == "find_spec" or (name.startswith("is_") and name.endswith("_available")) for name in calls)
+def asks_first(test: object, asked: set) -> bool:
+    """Whether a condition asks if a module can be imported, or is of what was `asked` before, by name."""
+    names = {node.id for node in ast.walk(test) if isinstance(node, ast.Name)}
+    return bool(names & asked) or any(map(asks, calls_in(test)))
 
 
-def decide(test: object) -> object:
-    """Return what a condition on sys.version_info or sys.platform comes to here; None for any other."""
+def is_answer(value: object) -> bool:
+    """Whether a value is what such questions came to, and nothing else: `find_spec("x") is not None`."""
+    calls = [call for call in calls_in(value) if dotted(call.func) != "bool"]
+    return bool(calls) and all(map(asks, calls))
+
+
+def asks(call: object) -> bool:
+    """Whether a call asks if a module can be imported: `find_spec("x")`, `is_x_available()`."""
+    name = dotted(call.func).split(".")[-1]
+    return name == "find_spec" or (name.startswith("is_") and name.endswith("_available"))
+
+
+def calls_in(node: object) -> list:
+    """Return the calls that an expression is made of."""
+    return [one for one in ast.walk(node) if isinstance(one, ast.Call)]
+
+
+def literals(body: list) -> dict:
+    """Return the names that statements set to True, False or None, and to which."""
+    found = {}
+    for node in body:
+        value = getattr(node, "value", None)
+        if isinstance(node, (ast.Assign, ast.AnnAssign)) and type(value).__name__ in ("Constant", "NameConstant"):
+            plain = value.value is None or isinstance(value.value, bool)
+            found.update((dotted(one), value.value) for one in getattr(node, "targets", None) or [node.target] if plain)
+    return found
+
+
+def left_by(node: object) -> dict:
+    """Return what a `try` leaves in names where its imports succeed: known where nothing else in it can fail."""
+    plain = all(isinstance(one, (ast.Import, ast.ImportFrom)) or literals([one]) for one in node.body)
+    return literals(node.body + node.orelse) if plain else {}
+
+
+def decide(test: object, flags: dict) -> object:
+    """Return what a condition comes to here; None where that is not known.
+
+    It is of sys.version_info, of sys.platform, of TYPE_CHECKING, and of `flags`: names that are None, True or False.
+    """
+    if isinstance(test, ast.BoolOp):
+        told = [decide(one, flags) for one in test.values]
+        ends = isinstance(test.op, ast.Or)
+        return ends if ends in told else None if None in told else not ends
+    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        told = decide(test.operand, flags)
+        return None if told is None else not told
+    if dotted(test).split(".")[-1] == "TYPE_CHECKING":
+        return False
     plain = (ast.expr, ast.expr_context, ast.cmpop, ast.boolop, ast.unaryop, getattr(ast, "Index", ast.expr))
     for node in ast.walk(test):
         if isinstance(node, (ast.Call, ast.Lambda, ast.BinOp)) or not isinstance(node, plain):
             return None
     names = {dotted(node) for node in ast.walk(test) if isinstance(node, (ast.Attribute, ast.Name))}
-    if not names or names - {"sys", "sys.version_info", "sys.platform"}:
+    if not names or names - {"sys", "sys.version_info", "sys.platform", *flags}:
         return None
+    known = dict(flags, sys=sys)
     try:
-        return bool(eval(compile(ast.Expression(test), "<condition>", "eval"), {"sys": sys}))  # noqa: S307  # see above
+        return bool(eval(compile(ast.Expression(test), "<condition>", "eval"), known))  # noqa: S307  # see above
     except Exception:
         return None
+
+
+def binds_unseen(node: object) -> bool:
+    """Whether a node of a module may bind names of it that only a run knows."""
+    return (isinstance(node, ast.Call) and dotted(node.func) in BINDS) or binds_above(node)
+
+
+def binds_above(node: object) -> bool:
+    """Whether a node may bind such names from within a function, too."""
+    if isinstance(node, ast.Subscript) and dotted(node.value) == "sys.modules":
+        return any(isinstance(one, ast.Name) and one.id == "__name__" for one in ast.walk(node))
+    if isinstance(node, ast.Subscript):
+        return dotted(node.value) == "globals()" and isinstance(node.ctx, ast.Store)
+    return isinstance(node, ast.Call) and dotted(node.func) == "globals().update"
 
 
 def path_of(node: object, known: dict) -> object:
@@ -84,6 +149,8 @@ def path_called(node: object, known: dict) -> object:
     inner = path_of(of[0], known) if of[0] is not None else None
     if called in SAME:
         return inner
+    if called in ("realpath", "resolve"):
+        return inner and os.path.realpath(inner)
     if called == "dirname":
         return above(inner)
     return joined(inner, [part_of(one, known) for one in of[1:]]) if called in ("join", "joinpath") else None

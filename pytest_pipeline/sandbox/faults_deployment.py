@@ -52,6 +52,12 @@ def _elsewhere(plan: TenantPlan) -> Tally:
     return _edit("train.py", _HEARTBEAT, flat)(plan)
 
 
+def _folder_alone(plan: TenantPlan) -> Tally:
+    """Let a run's records lie where the package would be looked for that is not installed."""
+    plan.files[f"{FOLDER}/wandb/run-20250101_1/files/config.yaml"] = FileSpec(text="{}\n", mode=0o644)
+    return _edit("prepare.py", "print(json,", "import wandb\nprint(wandb, json,")(plan)
+
+
 def _half_copied(plan: TenantPlan) -> Tally:
     text = plan.files[f"{FOLDER}/shared/heartbeat_manager.py"].text
     plan.files[f"{FOLDER}/shared/heartbeat_manager.py"] = FileSpec(text=text[: text.index("self):") + 3], mode=0o644)
@@ -122,6 +128,14 @@ DEPLOYMENT_FAULTS: tuple[Fault, ...] = (
         words="prepare.py:11: No module named 'pypdf'",
         summary="a package that only one entry point imports is not installed, and no list requires it",
         inject=_edit("prepare.py", "print(json,", "import pypdf\nprint(pypdf, json,"),
+    ),
+    Fault(
+        id="deploy-folder",
+        row=ROW,
+        kind="subtle",
+        words="only a folder of that name was found, without a module in it: wandb",
+        summary="a package is not installed, and a folder of its name, with an earlier run's records, passes for it",
+        inject=_folder_alone,
     ),
 )
 

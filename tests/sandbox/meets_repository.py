@@ -48,4 +48,5 @@ REPOSITORY_MEETS: dict[str, Meet] = {
     "deploy-old-module": (TRAIN, "cannot import name .*load_records"),
     "deploy-half": (TRAIN, "SyntaxError"),
     "deploy-package": (PREPARE, "No module named .*pypdf"),
+    "deploy-folder": (PREPARE, "module 'wandb' .*[Nn]amespace"),
 }
