@@ -71,20 +71,52 @@ def to_fetch(folder: ModelFolder, model: Model, host: Host, session: SshSession 
     fatal = [one for one in folder.findings if one.fatal]
     if folder.exists and not fatal:
         return ""
-    path = f"~/{shlex.quote(model.path[2:])}" if model.path.startswith("~/") else shlex.quote(model.path)
-    if any(one.defect is Defect.UNREADABLE and "Permission denied" in one.why for one in fatal):
-        command = f"sudo chown -R {shlex.quote(host.user)} {path} && sudo chmod -R u+rX {path}"
-    elif model.source:
-        # A file of the right size is fetched again only where its time must be the source's too.
-        again = "--exact-timestamps " if folder.exists else ""
-        command = f"aws s3 sync {again}{shlex.quote(model.source)} {path}"
+    denied = sorted({one.denied for one in fatal if one.denied})
+    if denied:
+        command = _to_open(denied, folder.real_path, session.user if session else host.user)
+    elif folder.exists and all(one.defect is Defect.UNREADABLE for one in fatal):
+        return ""  # a disk that does not answer takes no copy
     else:
-        return ""
-    if host.connection == "local" or session is None:
+        command = _to_replace(folder, model)
+    if not command or host.connection == "local" or session is None:
         return command
     port = "" if session.port == 22 else f"-p {session.port} "
     key = f"-i {shlex.quote(str(host.key))} " if host.key else ""
     return f"ssh {key}{port}{shlex.quote(f'{session.user}@{session.address}')} {shlex.quote(command)}"
+
+
+def _to_open(denied: list[str], real_path: str, user: str) -> str:
+    """Let a user read what refused, and leave it its owner's: others may have it too."""
+    above = [path for path in denied if path != real_path and _below(real_path, path)]
+    # The hub's cache has all its files in one folder; what else a link leads to is opened alone.
+    places = {real_path if _below(path, real_path) else _blobs(path) for path in denied if path not in above}
+    return " && ".join(
+        [f"sudo setfacl -m u:{shlex.quote(user)}:x {one} || sudo chmod a+x {one}" for one in map(shlex.quote, above)]
+        + [f"sudo chmod -R a+rX {shlex.quote(place)}" for place in sorted(places)]
+    )
+
+
+def _blobs(path: str) -> str:
+    parent = PurePosixPath(path).parent
+    return str(parent) if parent.name == "blobs" else path
+
+
+def _to_replace(folder: ModelFolder, model: Model) -> str:
+    """Remove what is in the way, and fetch the rest, but not into a download that is going on."""
+    path = f"~/{shlex.quote(model.path[2:])}" if model.path.startswith("~/") else shlex.quote(model.path)
+    fatal = [one for one in folder.findings if one.fatal]
+    strays = [one for one in folder.findings if one.in_the_way and PurePosixPath(one.file).name == one.file]
+    if any(one.defect is Defect.PARTIAL_DOWNLOAD and one not in strays for one in fatal):
+        return ""
+    removal = f"rm {' '.join(f'{path.rstrip(_ROOT)}/{shlex.quote(one.file)}' for one in strays)}" if strays else ""
+    if model.source:
+        # A file of the right size is fetched again only where its time must be the source's too.
+        again = "--exact-timestamps " if folder.exists else ""
+        fetch = f"aws s3 sync {again}{shlex.quote(model.source)} {path}"
+        return f"{removal} && {fetch}" if removal else fetch
+    # What is whole without them needs no source; what an unfinished download was of, does.
+    without = {one.file for one in strays if one.defect is Defect.STALE}
+    return removal if fatal and {one.file for one in fatal} <= without else ""
 
 
 def _below(path: str, folder: str) -> bool:

@@ -61,7 +61,14 @@ def _finding(of: dict[str, Any]) -> Finding:
     defect = text(of, "defect")
     if defect not in set(Defect):
         raise Unreadable(f"{defect!r} is no defect that is known")
-    return Finding(defect=Defect(defect), file=text(of, "file"), why=text(of, "why"), fatal=flag(of, "fatal"))
+    return Finding(
+        defect=Defect(defect),
+        file=text(of, "file"),
+        why=text(of, "why"),
+        fatal=flag(of, "fatal"),
+        denied=text(of, "denied"),
+        in_the_way=flag(of, "in_the_way"),
+    )
 
 
 def _texts(of: dict[str, Any], name: str) -> tuple[str, ...]:

@@ -26,13 +26,16 @@ class Defect(StrEnum):
 class Finding:
     """One thing that is wrong. `fatal`: the model cannot be loaded, or would be another one; else somebody should look.
 
-    `file` is relative to the folder.
+    `file` is relative to the folder. `denied` is the folder or file whose mode refuses, links followed. `in_the_way`:
+    the file has to be removed, for no fetch takes it away.
     """
 
     defect: Defect
     file: str
     why: str
     fatal: bool = True
+    denied: str = ""
+    in_the_way: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

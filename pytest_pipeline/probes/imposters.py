@@ -1,6 +1,7 @@
 """What lies where a file of a model should be: a pointer to it, a web page, an archive, a text, nothing.
 
-A finding is a tuple (defect, file, why, fatal); the defects are those of the observer's `Defect`.
+A finding is a tuple (defect, file, why, fatal), or one more for its remedy: {"denied": path} or {"in_the_way": True}.
+The defects are those of the observer's `Defect`.
 Sources: git-lfs/docs/spec.md (pointers), RFC 1952 (gzip), RFC 8878 (zstd).
 """
 
@@ -54,21 +55,22 @@ def in_words(size_bytes: int) -> str:
     return "%d bytes" % size_bytes
 
 
-def why_unreadable(path: str, error: OSError) -> str:
-    """Say why a path cannot be read, for whom, and whose it is."""
+def unreadable(path: str, name: str, error: OSError, *, fatal: bool = True) -> tuple:
+    """Return the finding for a path that cannot be read: why, for whom, and whose it is."""
     why = error.strerror or str(error)
     if not isinstance(error, PermissionError):
-        return why
-    what = path
-    while not visible(what):  # whoever may not look into a folder cannot see whose the file is
-        what = os.path.dirname(what)
-    status = os.stat(what)
-    whose = ("it" if what == path else what, user_name(status.st_uid), stat.S_IMODE(status.st_mode))
-    return "%s for %s: %s is %s's, mode %04o" % (why, user_name(os.getuid()), *whose)
+        return "unreadable", name, why, fatal
+    real = denied = os.path.realpath(path)  # a link is everybody's; what it leads to may not be
+    while not visible(denied):  # whoever may not look into a folder cannot see whose the file is
+        denied = os.path.dirname(denied)
+    status = os.stat(denied)
+    whose = ("it" if denied == real else denied, user_name(status.st_uid), stat.S_IMODE(status.st_mode))
+    why = "%s for %s: %s is %s's, mode %04o" % (why, user_name(os.getuid()), *whose)
+    return "unreadable", name, why, fatal, {"denied": denied}
 
 
 def visible(path: str) -> bool:
-    """Whether the user can see that a path is there, a dangling link included; the root always."""
+    """Whether the user can see that a path is there; the root always."""
     return os.path.exists(path) or path in ("/", "")
 
 
@@ -80,8 +82,8 @@ def user_name(uid: int) -> str:
         return str(uid)
 
 
-def document(path: str, *, fatal: bool = True) -> tuple:
-    """Return the object in a JSON file and what is wrong with the file; (None, findings) where it cannot be read."""
+def content(path: str, *, fatal: bool = True) -> tuple:
+    """Return a file's bytes and what is wrong with them; (None, findings) where they are not the file's own."""
     name = os.path.basename(path)
     try:
         with open(path, "rb") as file:
@@ -89,15 +91,25 @@ def document(path: str, *, fatal: bool = True) -> tuple:
     except FileNotFoundError:
         return None, [("absent", name, "it is a link to what is not there", fatal)]
     except OSError as error:
-        return None, [("unreadable", name, why_unreadable(path, error), fatal)]
+        return None, [unreadable(path, name, error, fatal=fatal)]
     if len(raw) > DOCUMENT_LIMIT_BYTES:
         too_long = "it has more than %s, too much to be read" % in_words(DOCUMENT_LIMIT_BYTES)
         return None, [("malformed", name, too_long, fatal)]
     other = imposter(raw[:FIRST_BYTES])
-    if other:
-        return None, [(other[0], name, other[1], fatal)]
+    return (None, [(other[0], name, other[1], fatal)]) if other else (raw, [])
+
+
+def document(path: str, *, fatal: bool = True, shorten: object = bytes) -> tuple:
+    """Return the object in a JSON file and what is wrong with the file; (None, findings) where it cannot be read.
+
+    `shorten` may leave out of the bytes what nobody needs.
+    """
+    name = os.path.basename(path)
+    raw, findings = content(path, fatal=fatal)
+    if raw is None:
+        return None, findings
     try:
-        value = json.loads(raw.decode("utf-8-sig"))
+        value = json.loads(shorten(raw).decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         cut = raw[:1] == b"{" and not raw.rstrip().endswith(b"}")
         why = "it is no JSON: %s; it begins %s" % (str(error)[:120], shown(raw[:FIRST_BYTES]))

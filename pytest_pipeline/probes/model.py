@@ -9,6 +9,7 @@ PARTIAL = re.compile(r"^(.*)\.(?:incomplete|part|partial|tmp|aria2|crdownload|do
 PARTIAL_OF_AWS = re.compile(r"^(.*\.(?:safetensors|bin))\.[0-9A-Fa-f]{8}$")  # by `aws s3 sync`
 PARTIAL_OF_RSYNC = re.compile(r"^\.(.*\.(?:safetensors|bin))\.[A-Za-z0-9]{6}$")
 RECENT_S = 120
+HINTS_S = 2.0
 IGNORED = ("lost+found", ".cache", ".locks", ".git", ".gitattributes")
 
 
@@ -31,21 +32,18 @@ def folder(asked: str, parts: dict, deadline_s: float) -> dict:
     try:
         names = entries(path)
     except FileNotFoundError:
-        answer.update(absent(path, parts["model_place"]))
+        answer.update(absent(path, parts, deadline_s))
         findings = []
     except NotADirectoryError:
         findings = [("malformed", os.path.basename(path), "it is a file, and the settings need its folder", True)]
     except OSError as error:
-        findings = [("unreadable", ".", parts["imposters"].why_unreadable(path, error), True)]
+        findings = [parts["imposters"].unreadable(path, ".", error)]
     else:
         answer["files"] = len(names)
         findings = contents(path, names, answer, parts, deadline_s)
     findings = sorted(findings, key=lambda one: not one[3])  # what is fatal first, else as it was found
     answer["left_out"] = max(0, len(findings) - FINDINGS_LIMIT)
-    answer["findings"] = [
-        {"defect": defect, "file": file[:200], "why": why[:400], "fatal": fatal}
-        for defect, file, why, fatal in findings[:FINDINGS_LIMIT]
-    ]
+    answer["findings"] = [as_answered(*finding) for finding in findings[:FINDINGS_LIMIT]]
     answer["took_s"] = time.monotonic() - started
     return answer
 
@@ -55,23 +53,39 @@ def entries(path: str) -> set:
     return {name for name in os.listdir(path) if name not in IGNORED}
 
 
-def absent(path: str, place: object) -> dict:
+def as_answered(defect: str, file: str, why: str, fatal: object, *remedy: dict) -> dict:
+    """Return a finding as it is answered."""
+    answer = {"defect": defect, "file": file[:200], "why": why[:400], "fatal": fatal, "denied": "", "in_the_way": False}
+    answer.update(*remedy)
+    return answer
+
+
+def absent(path: str, parts: dict, deadline_s: float) -> dict:
     """Answer for a path where nothing is, or a link that leads nowhere."""
+    place = parts["model_place"]
     nearest = place.nearest(path)
+    holds, elsewhere = hints([lambda: place.holds(nearest), lambda: place.elsewhere(path)], parts, deadline_s)
     return {
         "exists": False,
         "nearest": nearest,
-        "nearest_holds": place.holds(nearest),
-        "elsewhere": place.elsewhere(path),
+        "nearest_holds": holds.get("value", ["(%s)" % holds.get("error")]),
+        "elsewhere": elsewhere.get("value", []),
     }
+
+
+def hints(looks: list, parts: dict, deadline_s: float) -> list:
+    """Attempt what makes an answer better, in a time of its own: without it the answer comes nevertheless."""
+    answers = parts["frame"].side_by_side(dict(enumerate(looks)), min(HINTS_S, deadline_s / 4))
+    return [answers[number] for number in range(len(looks))]
 
 
 def contents(path: str, names: set, answer: dict, parts: dict, deadline_s: float) -> list:
     """Look at what is in the folder, fill the answer in, and return what is wrong."""
-    found = parts["model_weights"].weights(path, names, parts, deadline_s)
+    found, tokenizer = weights_and_tokenizer(path, names, parts, deadline_s)
     partial = unfinished(path, names)
     if not found["form"] and ("config.json" not in names or "adapter_config.json" in names):
-        answer["elsewhere"] = parts["model_place"].elsewhere(path)
+        (elsewhere,) = hints([lambda: parts["model_place"].elsewhere(path)], parts, deadline_s)
+        answer["elsewhere"] = elsewhere.get("value", [])
         return [no_model(path, names, parts), *partial]
     shapes = parts["model_shapes"]
     config, findings = {}, []
@@ -86,37 +100,79 @@ def contents(path: str, names: set, answer: dict, parts: dict, deadline_s: float
         why = "it has neither architectures nor model_type: nothing knows how to load the weights"
         findings.append(("malformed", "config.json", why, True))
     findings += found["findings"] if found["form"] else [no_weights(names)]
-    kinds = {}
-    for dtype, _ in found["tensors"].values():
-        kinds[dtype] = kinds.get(dtype, 0) + 1
-    answer["shards"], answer["tensors"], answer["weights_bytes"] = (
-        found["shards"],
-        len(found["tensors"]),
-        found["bytes"],
-    )
-    answer["dtypes"] = sorted(kinds, key=lambda dtype: -kinds[dtype])[:8]
-    if not any(fatal for _, _, _, fatal in findings):  # else the same cause would be found a second time
+    answer.update(amounts(found))
+    if not is_fatal(findings):  # else the same cause would be found a second time
+        findings += shapes.sizes(config) + shapes.layers(config, found["names"])
+    if not is_fatal(findings):
         contradictions = shapes.contradictions(config, found["tensors"], found["form"])
         answer["compared_with_config"] = contradictions is not None
         findings += contradictions or []
-    rows = shapes.embedding_rows(found["tensors"], config)
-    findings += parts["model_tokenizer"].findings(path, names, rows, parts)
+    findings += parts["model_code"].findings(config, names)
+    configs = {"config.json": config}
     if "generation_config.json" in names:  # without it the defaults of the model are taken
-        findings += parts["imposters"].document(os.path.join(path, "generation_config.json"), fatal=False)[1]
+        place = os.path.join(path, "generation_config.json")
+        generation, wrong = parts["imposters"].document(place, fatal=False)
+        configs["generation_config.json"] = generation or {}
+        findings += wrong
+    findings += of_tokens(configs, found, tokenizer, parts)
     if "adapter_config.json" in names:
         why = "an adapter lies beside the weights: transformers with peft loads it, and the base that it names"
         findings.append(("contradicts", "adapter_config.json", why, False))
     return told_once(findings, partial)
 
 
+def weights_and_tokenizer(path: str, names: set, parts: dict, deadline_s: float) -> tuple:
+    """Look at both side by side, for the disk answers both at once. Raises OSError where it does not."""
+    jobs = {
+        "weights": lambda: parts["model_weights"].weights(path, names, parts, deadline_s),
+        "tokenizer": lambda: parts["model_tokenizer"].look(path, names, parts),
+    }
+    # The weights end by themselves then, and tell which of them answered.
+    looked = parts["frame"].side_by_side(jobs, deadline_s, {"weights": deadline_s * 1.1})
+    if "error" in looked["weights"]:
+        raise OSError(looked["weights"]["error"])
+    nothing = parts["model_tokenizer"].nothing(names, looked["tokenizer"].get("error"))
+    return looked["weights"]["value"], looked["tokenizer"].get("value", nothing)
+
+
+def amounts(found: dict) -> dict:
+    """Return how much there is of the weights."""
+    kinds = {}
+    for dtype, _ in found["tensors"].values():
+        kinds[dtype] = kinds.get(dtype, 0) + 1
+    return {
+        "shards": found["shards"],
+        "tensors": len(found["tensors"]),
+        "weights_bytes": found["bytes"],
+        "dtypes": sorted(kinds, key=lambda dtype: -kinds[dtype])[:8],
+    }
+
+
+def is_fatal(findings: list) -> bool:
+    """Whether one of the findings is."""
+    return any(one[3] for one in findings)
+
+
+def of_tokens(configs: dict, found: dict, looked: dict, parts: dict) -> list:
+    """Compare the tokenizer, and the special tokens of the configs, with the embedding."""
+    tokenizer, shapes, config = parts["model_tokenizer"], parts["model_shapes"], configs["config.json"]
+    rows = shapes.embedding_rows(found["tensors"], config)
+    findings = tokenizer.findings(looked, rows, shapes.embeds(found["names"]), parts["model_code"])
+    # Their classes pass it on to torch, which refuses padding beyond the embedding.
+    padded = shapes.architecture(config) in shapes.DENSE
+    for name, document in configs.items():
+        findings += tokenizer.special(document, name, rows, padded and name == "config.json")
+    return findings
+
+
 def told_once(findings: list, partial: list) -> list:
     """Return all findings, what came of an absent file with its absence: that is one cause."""
     told = []
-    for defect, file, why, fatal in findings:
+    for defect, file, why, fatal, *remedy in findings:
         came = [one for one in partial if defect == "absent" and one[1].lstrip(".").startswith(file)]
         more = "; %s: %s" % (came[0][1], came[0][2]) if came else ""
         partial = [one for one in partial if one not in came]
-        told.append((defect, file, why + more, fatal))
+        told.append((defect, file, why + more, fatal, *remedy))
     return told + partial
 
 
@@ -157,9 +213,11 @@ def unfinished(path: str, names: set) -> list:
     for name in sorted(names):
         partial = PARTIAL.match(name) or PARTIAL_OF_AWS.match(name) or PARTIAL_OF_RSYNC.match(name)
         if partial:
-            # aria2 removes its file when the one beside it is whole.
+            # aria2 removes its file when the one beside it is whole; no other fetch does.
             fatal = name.endswith(".aria2") and partial.group(1) in names
-            found.append(("partial download", name, age(os.path.join(path, name)), fatal))
+            written_s = ago_s(os.path.join(path, name))
+            in_the_way = fatal and written_s is not None and written_s >= RECENT_S
+            found.append(("partial download", name, age(written_s), fatal, {"in_the_way": in_the_way}))
     kept = [os.path.join(path, ".cache", "huggingface", "download")]
     if os.path.basename(os.path.dirname(os.path.realpath(path))) == "snapshots":
         kept.append(os.path.join(os.path.realpath(path), "..", "..", "blobs"))
@@ -170,16 +228,22 @@ def unfinished(path: str, names: set) -> list:
             continue  # nothing was downloaded that way
         for name in inside:
             shown = os.path.relpath(os.path.join(place, name), os.path.realpath(path))
-            found.append(("partial download", shown, age(os.path.join(place, name)), False))
+            found.append(("partial download", shown, age(ago_s(os.path.join(place, name))), False))
     return found
 
 
-def age(path: str) -> str:
-    """Say when an unfinished file was last written."""
+def ago_s(path: str) -> object:
+    """Return how long ago a file was last written, None where nobody can say."""
     try:
-        ago_s = time.time() - os.stat(path).st_mtime
+        return max(0.0, time.time() - os.stat(path).st_mtime)
     except OSError:
+        return None
+
+
+def age(written_s: object) -> str:
+    """Say when an unfinished file was last written."""
+    if written_s is None:
         return "a download that was broken off"
-    if ago_s < RECENT_S:
-        return "written %d s ago: a download seems to be going on" % max(0, ago_s)
-    return "a download that was broken off %.0f h ago" % (ago_s / 3600)
+    if written_s < RECENT_S:
+        return "written %d s ago: a download seems to be going on" % written_s
+    return "a download that was broken off %.0f h ago" % (written_s / 3600)

@@ -1,12 +1,22 @@
-"""What a model's config.json says, and which tensors of which shapes follow from it.
+"""What a model's config.json says, and which layers, and tensors of which shapes, follow from it.
 
-Shapes follow for dense models of the Mistral and Llama kind alone; others are not guessed.
+Layers follow for every model whose tensors are named as those of decoders are. Shapes follow for dense models of the
+Mistral and Llama kind alone; others are not guessed.
 """
+
+import re
 
 DENSE = ("MistralForCausalLM", "LlamaForCausalLM")
 SIZES = ("hidden_size", "intermediate_size", "num_attention_heads", "num_hidden_layers", "vocab_size")
+MAY_BE_ABSENT = ("head_dim", "num_key_value_heads")
 LAYERS_LIMIT = 10000
-EMBEDDINGS = ("embed_tokens.weight", "wte.weight", "word_embeddings.weight", "tok_embeddings.weight")
+LAYER = re.compile(r"^(?:model\.)?layers\.(\d{1,9})\.")  # a model that was saved without its head has no prefix
+# Layers behind the others that predict further tokens (DeepSeek, GLM, MiniMax): the model is whole without them.
+FURTHER_LAYERS = ("num_nextn_predict_layers", "num_mtp_modules", "num_mtp_layers")
+EMBEDDINGS = (
+    "embed_tokens.weight", "embed_text_tokens.weight", "wte.weight", "word_embeddings.weight", "tok_embeddings.weight",
+    "shared.weight",
+)  # fmt: skip
 
 
 def architecture(config: dict) -> str:
@@ -24,18 +34,58 @@ def quantisation(config: dict) -> str:
     return str(said.get("quant_method") or "unnamed") if isinstance(said, dict) else ""
 
 
+def embeds(names: object) -> bool:
+    """Whether one of the tensors embeds tokens."""
+    return any(name.endswith(EMBEDDINGS) for name in names)
+
+
 def embedding_rows(tensors: dict, config: dict) -> object:
-    """Return how many token ids the embedding has, by its tensor or else by the config; None where neither says."""
-    for name, (_, shape) in tensors.items():
-        if name.endswith(EMBEDDINGS) and len(shape) == 2:  # noqa: PLR2004  # tokens and dimensions
-            return shape[0]
+    """Return how many token ids the embedding has, by its tensor or else by the config; None where neither says.
+
+    Of several the largest counts: others are those of codes of sound or of pictures.
+    """
+    matrices = [shape for name, (_, shape) in tensors.items() if name.endswith(EMBEDDINGS) and len(shape) == 2]  # noqa: PLR2004  # tokens and dimensions
     said = config.get("vocab_size")
-    return said if is_size(said) else None
+    return max((rows for rows, _ in matrices), default=said if is_size(said) else None)
 
 
 def is_size(value: object) -> bool:
     """Whether a value of the config can be a size."""
     return type(value) is int and 0 < value < 2**40
+
+
+def layers(config: dict, names: object) -> list:
+    """Compare how many layers the config has with how many the tensors have.
+
+    Loaders leave out what is too much, without a word, and fill with random numbers what is too little.
+    """
+    said = config.get("num_hidden_layers")
+    numbers = {int(found.group(1)) for found in map(LAYER.match, names) if found}
+    halves = is_size(config.get("num_layers")) and config["num_layers"] != said  # as LongCat-Flash counts them
+    if not numbers or not is_size(said) or halves:
+        return []
+    there = max(numbers) + 1
+    further = max(config[name] if is_size(config.get(name)) else 0 for name in FURTHER_LAYERS)
+    if said <= there <= said + further:
+        return []
+    so = "no file has the others" if there < said else "the others would be left out"
+    why = "num_hidden_layers is %d, and the tensors are of %d layers: %s" % (said, there, so)
+    return [("contradicts", "config.json", why, True)]
+
+
+def sizes(config: dict) -> list:
+    """Return which sizes of a dense model are none: nothing can be built of a text; defaults stand for absent ones."""
+    if architecture(config) not in DENSE:
+        return []
+    said = [name for name in SIZES if name in config] + [one for one in MAY_BE_ABSENT if config.get(one) is not None]
+    wrong = ["%s is %.40r" % (name, config[name]) for name in said if not is_size(config[name])]
+    if wrong:
+        return [("malformed", "config.json", "%s, and that is no size" % ", ".join(wrong), True)]
+    absent = [name for name in SIZES if name not in config]
+    if not absent:
+        return []
+    why = "it has no %s: defaults are taken, and the shapes of the tensors were not compared" % ", ".join(absent)
+    return [("malformed", "config.json", why, False)]
 
 
 def contradictions(config: dict, tensors: dict, fatal_file: str) -> object:

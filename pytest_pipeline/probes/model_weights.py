@@ -22,9 +22,12 @@ PICKLE = b"\x80\x02"  # how torch wrote files before 1.6
 
 
 def weights(folder: str, names: object, parts: dict, deadline_s: float) -> dict:
-    """Answer {"form", "shards", "tensors": {name: (dtype, shape)}, "bytes", "findings"}; form "" where none are."""
+    """Answer {"form", "shards", "tensors": {name: (dtype, shape)}, "names", "bytes", "findings"}; form "" for none.
+
+    `names` are those of the tensors, by the headers or else by the index.
+    """
     form, ending = next(((name, ending) for name, ending in FORMS if name in names), ("", ""))
-    found = {"form": form, "shards": 0, "tensors": {}, "bytes": 0, "findings": []}
+    found = {"form": form, "shards": 0, "tensors": {}, "names": set(), "bytes": 0, "findings": []}
     if not form:
         return found
     index, files = {}, [form]
@@ -36,11 +39,10 @@ def weights(folder: str, names: object, parts: dict, deadline_s: float) -> dict:
         if strays:
             why = "shards of another revision are here, which %s does not name, %d of them" % (form, len(strays))
             found["findings"].append(("stale", strays[0], why, False))
-    elif form + ".index.json" in names:
-        why = "it lies beside %s.index.json: transformers loads it, and none of the shards" % form
-        found["findings"].append(("stale", form, why, False))
     found["shards"] = len(files)
     looked = look(folder, files, parts, deadline_s)
+    if form + ".index.json" in names:
+        found["findings"].append(beside_shards(form, looked[form]))
     in_file = {}
     for name in files:
         answer = looked[name]
@@ -48,10 +50,18 @@ def weights(folder: str, names: object, parts: dict, deadline_s: float) -> dict:
         found["bytes"] += answer["data_bytes"]
         found["tensors"].update(answer["tensors"])
         in_file[name] = answer["tensors"] if answer["named"] else None
+    found["names"] = set(found["tensors"]).union(index.get("weight_map", ()))
     if index:
         found["findings"] += against(index, form, in_file, found["tensors"])
         found["findings"] += total(index, form, found["bytes"], looked)
     return found
+
+
+def beside_shards(form: str, looked: dict) -> tuple:
+    """Say that one file lies beside shards; where it is broken, it is in their way, and no fetch takes it away."""
+    why = "it lies beside %s.index.json: transformers loads it, and none of the shards" % form
+    broken = any(one[3] for one in looked["findings"])
+    return "stale", form, why, False, {"in_the_way": broken}
 
 
 def read_index(folder: str, form: str, imposters: object) -> tuple:
@@ -90,16 +100,16 @@ def one_file(folder: str, name: str, parts: dict) -> dict:
     try:
         if name.endswith(".safetensors"):
             answer = parts["safetensors"].whole(path, parts)
-            known = not any(fatal for _, _, _, fatal in answer["findings"])
+            known = not any(one[3] for one in answer["findings"])
             # Below a folder, the name that the index has for it tells more than the file's own.
-            findings = [(defect, name, why, fatal) for defect, _, why, fatal in answer["findings"]]
+            findings = [(defect, name, *more) for defect, _, *more in answer["findings"]]
             answer.update(named=bool(answer["tensors"]) or known, known=known, findings=findings)
             return answer
         return archive(path, name, parts)
     except FileNotFoundError:
         return nothing(("absent", name, why_absent(path), True))
     except OSError as error:
-        return nothing(("unreadable", name, parts["imposters"].why_unreadable(path, error), True))
+        return nothing(parts["imposters"].unreadable(path, name, error))
 
 
 def nothing(finding: tuple) -> dict:
@@ -138,7 +148,9 @@ def archive(path: str, name: str, parts: dict) -> dict:
             why = "it has %d bytes, and not the directory that stands at a zip's end" % size
             return nothing(("truncated", name, why, True))
         data = [one for one in entries if "/data/" in one.filename]
-        spans = sorted((one.header_offset, one.header_offset + one.compress_size, one.filename) for one in data)
+        spans = sorted(
+            (one.header_offset, one.header_offset + one.compress_size, one.filename, "float") for one in data
+        )
         lost = parts["safetensors"].unwritten(file.fileno(), size, spans)
     answer["data_bytes"] = sum(one.file_size for one in data)
     answer["findings"] = [("sparse", name, why, fatal) for why, fatal in lost]

@@ -43,7 +43,7 @@ def whole(path: str, parts: dict) -> dict:
         if unknown:
             found["findings"].append(("malformed", name, "dtypes that are not known here: %s" % unknown, False))
         right_size(begin + found["data_bytes"], found["size"])
-        spans = [(begin + first, begin + end, one) for first, end, one in spans]
+        spans = [(begin + first, begin + end, one, kind(**header[one])) for first, end, one in spans]
         found["findings"] += [("sparse", name, why, fatal) for why, fatal in unwritten(opened, found["size"], spans)]
     except Odd as odd:
         found["findings"].append((odd.args[0], name, odd.args[1], True))
@@ -132,27 +132,43 @@ def right_size(needed: int, size: int) -> None:
         raise Odd("malformed", "it has %d bytes, %d more than its tensors" % (size, size - needed))
 
 
+def kind(dtype: str, shape: list, **_: object) -> str:
+    """Return "float" or "packed" for a matrix, "" for a vector: biases and orders of groups may well be zero."""
+    if len(shape) < 2:  # noqa: PLR2004  # rows and columns
+        return ""
+    return "float" if dtype.startswith(("F", "BF")) else "packed"
+
+
 def unwritten(opened: int, size: int, spans: list) -> list:
     """Return (why, fatal) for room that was reserved and never filled, by a download that broke off.
 
-    Few blocks on disk prove nothing (compressing file systems, overlays), nor does a tensor of zeros (a layer that was
-    added, to be trained). A gap that reaches over the end of a tensor, and two neighbours of zeros, do.
+    A span is (first byte, end, name, kind). Few blocks on disk prove nothing (compressing file systems, overlays), nor
+    does a matrix of zeros (a layer that was added, to be trained; zero points, where it is packed). A gap that takes
+    most of a matrix or reaches over the end of one, and two neighbours of zeros, do.
     """
-    large = [span for span in spans if span[1] - span[0] >= LARGE_BYTES]
     gaps = [gap for gap in gaps_in(opened, size) if is_zero(opened, *gap)]
     said = []
     for begin, end in gaps:
-        inside = any(first <= begin and end <= last for first, last, _ in spans)
-        fatal = not inside or end >= size
-        where = next((name for first, last, name in spans if first <= begin < last), "the header")
-        said.append(("%d bytes from %d on were never written (in %s)" % (end - begin, begin, where[:100]), fatal))
+        where = next((name for first, last, name, _ in spans if first <= begin < last), "the header")
+        why = "%d bytes from %d on were never written (in %s)" % (end - begin, begin, where[:100])
+        said.append((why, takes_much(begin, end, spans)))
+    large = [span for span in spans if span[3] and span[1] - span[0] >= LARGE_BYTES]
     step = max(1, len(large) // SAMPLED_TENSORS)
     zero = [number for number in range(len(large) - 1, -1, -step) if is_zero(opened, *large[number][:2])]
     for number in zero:
         beside = [n for n in (number - 1, number + 1) if 0 <= n < len(large) and is_zero(opened, *large[n][:2])]
-        names = " and ".join(large[n][2][:100] for n in sorted([number] + beside))  # noqa: RUF005  # as in 3.7
-        said.append(("%s hold%s nothing but zeros where sampled" % (names, "" if beside else "s"), bool(beside)))
+        if beside or large[number][3] == "float":
+            names = " and ".join(large[n][2][:100] for n in sorted([number] + beside))  # noqa: RUF005  # as in 3.7
+            said.append(("%s hold%s nothing but zeros where sampled" % (names, "" if beside else "s"), bool(beside)))
     return sorted(said, key=lambda one: not one[1])[:1]
+
+
+def takes_much(begin: int, end: int, spans: list) -> bool:
+    """Whether a gap is more than the zeros of one matrix, as padding has them at its end, that were copied sparsely."""
+    touched = [(first, last, kind) for first, last, _, kind in spans if first < end and begin < last]
+    matrices = [(first, last) for first, last, kind in touched if kind]
+    most = any(2 * (min(end, last) - max(begin, first)) > last - first for first, last in matrices)
+    return most or len(matrices) > 1 or not touched
 
 
 def gaps_in(opened: int, size: int) -> list:

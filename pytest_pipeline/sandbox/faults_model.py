@@ -71,6 +71,16 @@ def _vocabulary(model: ModelOf) -> None:
     model.put("tokenizer.json", as_json(tokenizer))
 
 
+def _pieces(model: ModelOf) -> None:
+    model.take("tokenizer.json")
+    model.put("tokenizer.model", b"\n\x0e\n\x05<unk>")  # the piece has 14 bytes
+
+
+def _code(model: ModelOf) -> None:
+    named = {"AutoConfig": "configuration_plum.PlumConfig", "AutoModelForCausalLM": "modeling_plum.PlumForCausalLM"}
+    model.put("config.json", as_json({"architectures": ["PlumForCausalLM"], "model_type": "plum", "auto_map": named}))
+
+
 def _sparse(model: ModelOf) -> None:
     """Leave a file as a download does that reserves its room first and breaks off: header, size, and no weights."""
     whole = model[SHARDS[0]].data
@@ -140,6 +150,10 @@ _SUBTLE: Mapping[str, tuple[str, str, Edit]] = {
     "model-vocab": ("embedding", "the tokenizer has a token that the embedding does not have", _vocabulary),
     "model-shape": ("and the config says", "the config of a sister model", _config(num_key_value_heads=4)),
     "model-layers": ("no file has", "a config with more layers than the shards", _config(num_hidden_layers=3)),
+    "model-fewer-layers": ("left out", "a config with fewer layers than the shards", _config(num_hidden_layers=1)),
+    "model-padding": ("pad_token_id", "the config pads with a token that is not there", _config(pad_token_id=512)),
+    "model-pieces": ("it ends inside", "the tokenizer is sentencepiece's, and breaks off", _pieces),
+    "model-code": ("names the code", "the model brings its own code, which was not fetched", _code),
     "model-revision": ("are not there", "a shard of another revision: whole, other tensors in it", _other_revision),
     "model-adapter": ("adapter", "the adapter of an earlier run lies at the base model's path", _adapter),
     "model-unreadable": ("Permission denied", "the training user may not read a shard", _unreadable),

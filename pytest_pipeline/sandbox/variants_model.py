@@ -74,6 +74,19 @@ def _unknown(model: ModelOf) -> None:
     model.put("config.json", as_json({"architectures": ["PlumForCausalLM"], "model_type": "plum"}))
 
 
+def _further(model: ModelOf) -> None:
+    model.take(INDEX, *SHARDS)
+    config = {"architectures": ["DeepseekV3ForCausalLM"], "model_type": "deepseek_v3", "num_nextn_predict_layers": 1}
+    model.put("config.json", as_json({**CONFIG, **config}))
+    model.put("model.safetensors", safetensors({**shapes(), "model.layers.2.eh_proj.weight": [32, 64]}))
+
+
+def _codes(model: ModelOf) -> None:
+    model.take(INDEX, *SHARDS)
+    model.put("config.json", as_json({"architectures": ["PlumForSpeech"], "model_type": "plum"}))
+    model.put("model.safetensors", safetensors({"codes.embed_tokens.weight": [100, 32], **shapes()}))
+
+
 def _variant(name: str, summary: str, edit: Edit) -> Variant:
     return Variant(id=f"model-{name}", summary=summary, inject=lambda plan: edit(ModelOf(plan)))
 
@@ -85,5 +98,7 @@ MODEL_VARIANTS = (
     _variant("consolidated", "the weights lie there in another layout too, and the leftovers of a download", _beside),
     _variant("tied", "the embedding is the head too, and head_dim is null", _tied),
     _variant("quantised", "a model whose weights are quantised", _quantised),
+    _variant("further-layer", "a layer behind the others, which predicts one more token", _further),
+    _variant("codes", "a second, smaller embedding, of the codes of sounds", _codes),
     _variant("unknown", "an architecture that nobody knows yet", _unknown),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gzip
 import json
+import math
 import os
 import struct
 from typing import TYPE_CHECKING, Any
@@ -181,6 +182,28 @@ def test_a_gap_inside_one_tensor_may_be_zeros_that_were_copied_sparsely(tmp_path
     assert only == ("sparse", "8192 bytes from 8192 on were never written (in layer.0.weight)", False)
 
 
+def test_zeros_at_the_end_of_the_last_tensor_may_be_padding_that_was_copied_sparsely(tmp_path: Path) -> None:
+    begin = len(WHOLE) // 4096 * 4096 - 32768
+    (only,) = with_holes(tmp_path / "f", (begin, len(WHOLE)))
+
+    assert (only[0], only[2]) == ("sparse", False)
+    assert only[1].endswith("were never written (in layer.3.weight)")
+
+
+def test_most_of_the_last_tensor_is_no_padding(tmp_path: Path) -> None:
+    begin = len(WHOLE) // 4096 * 4096 - 77824
+    (only,) = with_holes(tmp_path / "f", (begin, len(WHOLE)))
+
+    assert (only[0], only[2]) == ("sparse", True)
+
+
+def test_a_gap_in_biases_may_be_zeros_that_were_copied_sparsely(tmp_path: Path) -> None:
+    data = made({"a.weight": [256, 64], "b.bias": [9000], "c.bias": [9000], "d.weight": [256, 64]})
+    (only,) = with_holes(tmp_path / "f", (36864, 65536), data=data)
+
+    assert (only[0], only[2]) == ("sparse", False)
+
+
 def test_a_disk_that_calls_written_bytes_a_gap_is_not_believed(tmp_path: Path) -> None:
     """Network file systems and those that fetch a file when it is read say so of healthy files."""
     (tmp_path / "f").write_bytes(WHOLE)
@@ -239,6 +262,38 @@ def test_rows_of_zeros_are_an_embeddings_own_padding(tmp_path: Path) -> None:
     data = WHOLE[:-40_000] + bytes(40_000)
 
     assert findings(tmp_path / "f", data) == []
+
+
+def noise(dtype: str, tensors: dict[str, list[int]], zero: str) -> bytes:
+    """A file of these tensors, those of zeros whose names hold a word."""
+    header, data = {}, b""
+    for name, shape in tensors.items():
+        size = BYTES[dtype] * math.prod(shape)
+        header[name] = tensor(len(data), len(data) + size, dtype, shape)
+        data += bytes(size) if zero in name else os.urandom(size)
+    return packed(header, data)
+
+
+BYTES = {"I32": 4, "U8": 1, "BF16": 2, "F32": 4}
+
+
+@pytest.mark.parametrize(
+    ("dtype", "zero"), [("BF16", "bias"), ("I32", "g_idx"), ("I32", "qzeros")], ids=["biases", "orders", "zero points"]
+)
+def test_what_may_well_be_zero(tmp_path: Path, dtype: str, zero: str) -> None:
+    layer = {"a_bias": [9000], "b_bias": [9000], "g_idx": [9000], "h_g_idx": [9000], "qweight": [99, 99]}
+    tensors = {f"{number}.{name}": shape for number in range(2) for name, shape in layer.items()}
+    tensors |= {"1.qzeros": [99, 99], "1.weight": [99, 99]}
+
+    assert findings(tmp_path / "f", noise(dtype, tensors, zero)) == []
+
+
+def test_packed_weights_of_zeros_were_never_written(tmp_path: Path) -> None:
+    """Models that are quantised with bitsandbytes have next to no others."""
+    packed_weights = {f"layer.{number}.weight": [20_000, 1] for number in range(4)}
+    (only,) = findings(tmp_path / "f", noise("U8", packed_weights, "weight"))
+
+    assert (only[0], only[2]) == ("sparse", True)
 
 
 def test_small_tensors_may_be_zero(tmp_path: Path) -> None:
