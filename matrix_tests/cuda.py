@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
@@ -24,8 +24,9 @@ _GB = 10**9
 _OLDEST_DRIVER = {11: 450, 12: 525, 13: 580}
 """By CUDA's major version (NVIDIA: "CUDA Compatibility", minor version compatibility)."""
 
-_TOLERATED_ERROR = {"fp32": 5e-3, "fp16": 2e-2, "bf16": 5e-2}
-"""Relative, of the trial product: TF32 rounds like fp16, and a broken unit is off by orders of magnitude."""
+_TOLERATED_ERROR = {"fp32": 5e-3, "fp16": 2e-2, "bf16": 2e-2}
+"""Relative, of the trial product. TF32 rounds like fp16; in bf16 a healthy one is off by 2e-3, and one lost element is
+as much as 2e-2."""
 
 _BF16_SINCE = (8, 0)
 _NOMINAL = 0.975  # of what it is sold as, a card may have: an older T4 shows 15,109 MiB of its 16 GB
@@ -46,17 +47,18 @@ def judge_cuda(context: ContextReadings, smi: Reading[Smi], required: Requiremen
     """Fail where PyTorch cannot compute on the GPUs that it is to use."""
     driver = smi.or_none.driver if smi.or_none else ""
     evidence(driver=driver or "unknown")
+    torch = context.torch.value
     if context.cuda.by == "cuda":
-        pytest.fail(context.cuda.reason, pytrace=False)
-    cuda, torch = context.cuda.value, context.torch.value
+        _fail(context.cuda.reason, driver, torch)
+    cuda = context.cuda.value
     if not torch.cuda and needs_gpu(required):
         raise Blocked("PyTorch is not built for CUDA", by="pytorch")
     used = used_devices(cuda.devices, required)
-    wrong = driver_too_old(driver, torch) or _not_there(context, cuda, smi, required)
+    wrong = _not_there(context, cuda, smi, required)
     for device in used:
         wrong = wrong or _cannot_run(device, cuda, torch) or _computes_wrongly(device, required.precision)
     if wrong:
-        pytest.fail(wrong, pytrace=False)
+        _fail(wrong, driver, torch)
     if required.precision == "bf16":
         for device in used:
             if _numbers(device.capability) < _BF16_SINCE:
@@ -65,13 +67,18 @@ def judge_cuda(context: ContextReadings, smi: Reading[Smi], required: Requiremen
     evidence(devices=", ".join(device.name for device in used), gpus=_in_words(sizes), cuda=torch.cuda)
 
 
+def _fail(wrong: str, driver: str, torch: Torch) -> NoReturn:
+    """Fail, and lead with the driver where it may be why. Never for it alone: CUDA's compatibility package helps it."""
+    pytest.fail(": ".join(filter(None, (driver_too_old(driver, torch), wrong))), pytrace=False)
+
+
 def used_devices(devices: Sequence[Device], required: Requirements) -> Sequence[Device]:
     """Return the visible devices that the training uses: the first so many, or all."""
     return devices if required.gpus is None else devices[: required.gpus]
 
 
 def driver_too_old(driver: str, torch: Torch) -> str:
-    """Say that a driver cannot run what PyTorch was built for; nothing where it can, or where one is not known."""
+    """Say that a driver alone cannot run what PyTorch was built for; nothing where it can, or one is not known."""
     built, found = _numbers(torch.cuda), _numbers(driver)
     oldest = _OLDEST_DRIVER.get(built[0]) if built else None
     if oldest is None or not found or found[0] >= oldest:

@@ -19,6 +19,23 @@ if TYPE_CHECKING:
     from pytest_pipeline.observers.context_readings import ContextReadings, Interpreter, Torch
     from pytest_pipeline.settings import Context, Requirements
 
+_PUBLISHED = {
+    "2.0": ("117", "118"),
+    "2.1": ("118", "121"),
+    "2.2": ("118", "121"),
+    "2.3": ("118", "121"),
+    "2.4": ("118", "121", "124"),
+    "2.5": ("118", "121", "124"),
+    "2.6": ("118", "124", "126"),
+    "2.7": ("118", "126", "128"),
+    "2.8": ("126", "128", "129"),
+    "2.9": ("126", "128", "130"),
+}
+"""The CUDA versions that releases of PyTorch were built for (download.pytorch.org/whl), as far as is known here."""
+
+_CHOOSING = re.compile(r"(PYTHON)?PATH|PYTHON(HOME|NOUSERSITE|USERBASE|SAFEPATH)|VIRTUAL_ENV|(CONDA|PYENV)_\w+")
+"""Variables that decide which interpreter is found, or where it imports from."""
+
 _NVIDIA_CONTAINER = re.compile(r"\bnv\d")  # 2.5.0a0+e000abc.nv24.8: a release in all but its name
 
 
@@ -29,16 +46,23 @@ def spoken(specifier: str) -> str:
 
 
 def wanted_torch(required: Requirements) -> str:
-    """Return the build to install, as pip names it: the lowest that is allowed."""
-    release, cuda = _lowest(required.torch or ""), _lowest(required.torch_cuda or "")
-    if not release or (required.torch_cuda and not cuda):
-        return " for CUDA ".join(filter(None, (required.torch, required.torch_cuda)))
-    return f"{release}+cu{cuda.replace('.', '')}" if cuda else release
+    """Return the build to install, as pip names it: the lowest that is allowed. In words where none such is known."""
+    torch, cuda = required.torch or "", required.torch_cuda or ""
+    release, built = _lowest(torch), _lowest(cuda).replace(".", "")
+    if release and not cuda:
+        return release
+    if built and built in _PUBLISHED.get(".".join(release.split(".")[:2]), ()):
+        return f"{release}+cu{built}"
+    return ", built for CUDA ".join(_or_later(one) for one in (torch, cuda) if one)
 
 
 def _lowest(specifier: str) -> str:
     allowed = [one.version for one in SpecifierSet(specifier) if one.operator in (">=", "==", "~=")]
     return allowed[0].removesuffix(".*") if len(allowed) == 1 else ""
+
+
+def _or_later(specifier: str) -> str:
+    return f"{said.removesuffix('+')} or later" if (said := spoken(specifier)).endswith("+") else specifier
 
 
 def judge_python(context: ContextReadings, required: str, evidence: Evidence) -> None:
@@ -112,11 +136,32 @@ class Place:
     context: Context
     interpreter: Interpreter
     files: Mapping[str, str]  # package -> where it was imported from
+    own_pip: bool = False  # whether pip is installed in the environment that the interpreter is of
 
     @property
     def asks(self) -> tuple[object, ...]:
-        """What the pipeline does to get its interpreter there; equal askings are meant to find the same."""
-        return self.context.setup, tuple(self.context.wrap), self.context.python
+        """What the pipeline does to get its interpreter there; equal askings are meant to find the same.
+
+        Of its variables those count that can make a difference: `CUDA_VISIBLE_DEVICES` chooses no interpreter.
+        """
+        context = self.context
+        choosing = {
+            name: value
+            for name, value in context.environment.items()
+            if _CHOOSING.fullmatch(name) or name in context.setup
+        }
+        return context.setup, tuple(context.wrap), context.python, choosing
+
+    @property
+    def active(self) -> tuple[str, ...]:
+        """The environments that are active there."""
+        variables = self.interpreter.environment
+        return tuple(variables[name] for name in ("VIRTUAL_ENV", "CONDA_PREFIX") if variables.get(name))
+
+    @property
+    def named(self) -> bool:
+        """Whether the pipeline names its interpreter by a path, and so leaves nothing to what is active."""
+        return "/" in self.context.python
 
 
 def places_in(contexts: tuple[Context, ...], readings: Mapping[str, ContextReadings]) -> list[Place]:
@@ -126,6 +171,7 @@ def places_in(contexts: tuple[Context, ...], readings: Mapping[str, ContextReadi
             context=context,
             interpreter=readings[context.name].interpreter.value,
             files=_files_of(readings[context.name]),
+            own_pip=_has_own_pip(readings[context.name]),
         )
         for context in contexts
     ]
@@ -134,6 +180,13 @@ def places_in(contexts: tuple[Context, ...], readings: Mapping[str, ContextReadi
 def _files_of(context: ContextReadings) -> dict[str, str]:
     files = {name: seen.known.file for name, seen in context.packages.items() if seen.known is not None}
     return files | ({"torch": context.torch.known.file} if context.torch.known is not None else {})
+
+
+def _has_own_pip(context: ContextReadings) -> bool:
+    prefix = context.interpreter.value.prefix
+    return any(
+        one.name == "pip" and one.location.startswith(f"{prefix}/") for one in context.distributions.or_none or ()
+    )
 
 
 def judge_same(places: list[Place], evidence: Evidence) -> None:
@@ -149,7 +202,8 @@ def judge_same(places: list[Place], evidence: Evidence) -> None:
         if why := _activated_in_vain(place):
             pytest.fail(why, pytrace=False)
         pip = place.interpreter.pip
-        if pip and pip not in (place.interpreter.executable, place.interpreter.real):
+        meant = place.active and place.own_pip and not place.named  # `pip install` is meant to install for it
+        if meant and pip and pip not in (place.interpreter.executable, place.interpreter.real):
             evidence.warn(
                 f"pip of context {place.context.name} installs for {pip}, and the pipeline runs "
                 f"{place.interpreter.executable}; use `python -m pip`"
@@ -161,14 +215,13 @@ def _activated_in_vain(place: Place) -> str:
 
     A shell passes over an environment whose `python3` is a dangling link, and runs the next one on the PATH.
     """
-    interpreter, environment = place.interpreter, place.interpreter.environment
-    active = [environment[name] for name in ("VIRTUAL_ENV", "CONDA_PREFIX") if environment.get(name)]
+    interpreter = place.interpreter
     inside = any(
-        interpreter.prefix == folder or interpreter.executable.startswith(f"{folder}/bin/") for folder in active
+        interpreter.prefix == folder or interpreter.executable.startswith(f"{folder}/bin/") for folder in place.active
     )
-    if not place.context.setup or "/" in place.context.python or not active or inside:
+    if not place.context.setup or place.named or not place.active or inside:
         return ""
-    return f"{place.context.name} activates {' and '.join(active)}, and runs {interpreter.executable}"
+    return f"{place.context.name} activates {' and '.join(place.active)}, and runs {interpreter.executable}"
 
 
 def _apart(one: Place, other: Place) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections import deque
-from typing import TYPE_CHECKING
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
@@ -11,13 +14,17 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from matrix_tests.interpreters import release_of
+from pytest_pipeline import Blocked
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from packaging.markers import Marker
     from packaging.specifiers import SpecifierSet
 
-    from pytest_pipeline import Evidence
-    from pytest_pipeline.observers.context_readings import ContextReadings, Distribution, Interpreter
+    from pytest_pipeline import Evidence, Reading
+    from pytest_pipeline.observers.context_readings import ContextReadings, Distribution, Imported, Interpreter
 
 _PAIRS = (  # installed together, the first imports and does not train with the second
     ("torch<2.3", "numpy>=2", "PyTorch before 2.3 is built for NumPy 1: tensors and arrays do not convert"),
@@ -26,7 +33,17 @@ _PAIRS = (  # installed together, the first imports and does not train with the 
     ("torch==2.6.*", "torchvision!=0.21.*", "torchvision's operators are built for another PyTorch"),
     ("torch==2.7.*", "torchvision!=0.22.*", "torchvision's operators are built for another PyTorch"),
 )
-_BAD_SIGNS = ("compiled without GPU support", "CUDA Setup failed", "undefined symbol")
+_BAD_SIGNS = (  # said by packages that import all the same
+    "compiled without GPU support",
+    "CUDA Setup failed",
+    "undefined symbol",
+    "library load error",
+    "can't load C++/CUDA extensions",
+)
+_WITHOUT_TORCH = ("Disabling PyTorch because", "Models won't be available")
+_NAME_SIGNS = re.compile(r"[-_.]+")  # alike, where names are compared (PEP 503)
+_NOT_AWAITED = "host.import_timeout_s"  # named where an import was not waited for any longer
+_INSTALL, _AGAIN, _NO_COMMAND = "install", "install --force-reinstall --no-deps", ""
 
 
 def judge_package(context: ContextReadings, package: str, machine: str, evidence: Evidence) -> None:
@@ -35,27 +52,77 @@ def judge_package(context: ContextReadings, package: str, machine: str, evidence
     `machine` is the host's architecture as `uname -m` has it.
     """
     required = Requirement(package)
-    evidence(package=str(required))
+    evidence(package=_shown(required))
+    if required.marker and not _holds(required.marker, marker_environment(context.interpreter.value, machine)):
+        evidence.not_applicable(f"it is not required on this host: {required.marker}")
     seen = context.packages[package]
     if seen.by == "dependencies":
+        evidence.remedy(_pip(_to_import(required, seen.reason, context), required, context))
         pytest.fail(seen.reason, pytrace=False)
     imported = seen.value
     installed: dict[str, Distribution] = {canonicalize_name(one.name): one for one in context.distributions.value}
     own = installed.get(canonicalize_name(required.name))
-    version = own.version if own else imported.version
-    evidence(version=version or "unknown", file=imported.file)
-    for found in filter(None, dict.fromkeys((version, imported.version))):
-        if wrong := _outside(found, required.specifier):
-            pytest.fail(f"{found} is installed, need {wrong}", pytrace=False)
-    if required.specifier and not version:
-        pytest.fail(f"it does not say its version, need {required.specifier}", pytrace=False)
-    for sign in _BAD_SIGNS:
-        if said := next((line for line in imported.warnings if sign in line), ""):
-            pytest.fail(f"it imports, and says: {said}", pytrace=False)
+    version = next(iter(versions_of(own, imported)), "unknown")
+    evidence(version=version, file=imported.file or ("unknown" if imported.guess else "none: it installed no module"))
     environment = marker_environment(context.interpreter.value, machine)
-    problems = [*unmet(required, installed, environment), *clashes(required, installed)]
-    if problems:
-        pytest.fail(problems[0], pytrace=False)
+    troubles = chain(
+        _of_version(required, own, imported),
+        complaints(context, required.name),
+        ((why, _INSTALL) for why in unmet(required, installed, environment)),
+        ((why, _NO_COMMAND) for why in clashes(required, installed)),
+    )
+    for why, how in troubles:
+        evidence.remedy(_pip(how, required, context))
+        pytest.fail(why, pytrace=False)
+    if imported.guess:
+        raise Blocked(
+            f"requirements.packages: nothing says which module {required.name} is imported by, and {imported.guess} is "
+            "none; name a module of it instead",
+            by="settings",
+        )
+
+
+def versions_of(own: Distribution | None, imported: Imported) -> list[str]:
+    """Return the versions that count: what the metadata says, and what a module says that it is not about.
+
+    A module of the distribution itself may say less than its release (5.0.0 of 5.0.0.93), or more than a version.
+    """
+    told = own.version if own else ""
+    elsewhere = own is None or not imported.file.startswith(f"{own.location.rstrip('/')}/")
+    says = imported.version if not told or (elsewhere and _parsed(imported.version)) else ""
+    return [*dict.fromkeys(filter(None, (told, says)))]
+
+
+def _of_version(required: Requirement, own: Distribution | None, imported: Imported) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with the version, and what makes pip mend it: it knows nothing of what hides a package."""
+    versions = versions_of(own, imported)
+    for version in versions:
+        if wrong := _outside(version, required.specifier):
+            hidden = own is not None and version != own.version
+            yield f"{version} is installed, need {wrong}", _NO_COMMAND if hidden else _INSTALL
+    if required.specifier and not versions:
+        yield f"it does not say its version, need {required.specifier}", _INSTALL
+
+
+def complaints(context: ContextReadings, name: str) -> Iterator[tuple[str, str]]:
+    """Yield what any import of a context said of a package that does not work, and what makes pip mend it.
+
+    What is imported a second time is silent: a line is about the required packages that it names, whoever said it, else
+    about who said it. Raises Blocked where it is about PyTorch, which is not there.
+    """
+    imports: list[tuple[str, Reading[Any]]] = [("torch", context.torch)]
+    imports += [(Requirement(one).name, seen) for one, seen in context.packages.items()]
+    names = {canonicalize_name(Requirement(one).name) for one in context.packages}
+    for speaker, seen in imports:
+        for line in seen.known.warnings if seen.known is not None else ():
+            without_torch = any(sign in line for sign in _WITHOUT_TORCH)
+            if not without_torch and not any(sign in line for sign in _BAD_SIGNS):
+                continue
+            named = {one for one in names if re.search(rf"\b{re.escape(one)}\b", _NAME_SIGNS.sub("-", line.lower()))}
+            if canonicalize_name(name) in (named or {canonicalize_name(speaker)}):
+                if without_torch:
+                    _ = context.torch.value
+                yield f"it imports, and says: {line}", _NO_COMMAND if without_torch else _AGAIN
 
 
 def unmet(
@@ -130,10 +197,41 @@ def _applicable(line: str, extras: frozenset[str], environment: Mapping[str, str
     return None
 
 
+def _holds(marker: Marker, environment: Mapping[str, str]) -> bool:
+    """Whether a marker of the settings is true on the host. One that cannot be told leaves nothing out."""
+    try:
+        return marker.evaluate({**environment, "extra": ""})
+    except (UndefinedComparison, UndefinedEnvironmentName):
+        return True
+
+
 def _outside(version: str, allowed: SpecifierSet) -> str:
     """Return what is allowed where a version is not, or cannot be told; else nothing."""
+    found = _parsed(version)
+    return "" if found is not None and allowed.contains(found, prereleases=True) else str(allowed)
+
+
+def _parsed(version: str) -> Version | None:
     try:
-        found = Version(version)
+        return Version(release_of(version))
     except InvalidVersion:
-        return str(allowed)
-    return "" if allowed.contains(found, prereleases=True) else str(allowed)
+        return None
+
+
+def _to_import(required: Requirement, reason: str, context: ContextReadings) -> str:
+    """Return what makes pip mend an import that failed for a reason, if anything does."""
+    if _NOT_AWAITED in reason:
+        return _NO_COMMAND
+    installed = {canonicalize_name(one.name) for one in context.distributions.or_none or ()}
+    return _AGAIN if canonicalize_name(required.name) in installed else _INSTALL
+
+
+def _pip(how: str, required: Requirement, context: ContextReadings) -> str:
+    """Return the command to run in the context, where pip can mend it."""
+    python = context.interpreter.or_none.executable if context.interpreter.or_none else "python3"
+    return f"{shlex.quote(python)} -m pip {how} {shlex.quote(_shown(required))}" if how else ""
+
+
+def _shown(required: Requirement) -> str:
+    """Return a requirement as it may be said: what a URL has before its host may be a token."""
+    return re.sub(r"://[^/\s]+@", "://***@", str(required))

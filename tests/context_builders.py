@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from pytest_pipeline.observers.context_answer import contexts
 from pytest_pipeline.observers.context_readings import (
     ContextReadings,
     Cuda,
@@ -17,6 +18,7 @@ from pytest_pipeline.observers.context_readings import (
     Torch,
 )
 from pytest_pipeline.observers.gpu_readings import Gpu, GpuHealth, GpuProcess, Smi
+from pytest_pipeline.observers.host_request import ContextRequest
 from pytest_pipeline.outcome import Reading
 
 MIB = 2**20
@@ -72,6 +74,13 @@ def distribution(name: str, version: str, *requires: str) -> Distribution:
 
 def imported(module: str, version: str = "", *warnings: str) -> Imported:
     return Imported(module=module, version=version, file=f"/t/{module}/__init__.py", warnings=warnings)
+
+
+def decoded(answers: dict[str, Any], *packages: str, version: str = "3.10.12") -> ContextReadings:
+    """What is made of a host's answers for a context, by kind and key."""
+    about = {"version": version, "executable": "/usr/bin/python3", "prefix": "/usr"}
+    said = {"train": {"value": {"python": about, "answers": answers, "ended": ""}}}
+    return contexts(Reading.of(said), (ContextRequest(name="train", packages=packages),))["train"]
 
 
 def context(**changed: Any) -> ContextReadings:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from context_builders import MIB, NO_HEALTH, card, context, cuda, device, interpreter, smi, torch
+from context_builders import MIB, NO_HEALTH, card, context, cuda, decoded, device, interpreter, smi, torch
 
 from matrix_tests.cuda import arch_fits, driver_too_old, judge_cuda, judge_room, rooms_in
 from pytest_pipeline import Blocked
@@ -42,6 +42,8 @@ def test_two_gpus_are_both_shown() -> None:
     assert judged(cuda=Reading.of(cuda(device(), device(index=1)))).noted["gpus"] == "2 GPUs of 24GB, 24GB"
 
 
+OLD = smi(driver="470.57.02")
+TOO_OLD = "driver 470.57.02 is too old for PyTorch's CUDA 12.1, which needs 525 or later"
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "hidden": (
         visible("", cuda=Reading.of(cuda(available=False, devices=()))),
@@ -52,8 +54,16 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         "The NVIDIA driver on your system is too old",
     ),
     "an old driver": (
-        {"nvidia_smi": smi(driver="470.57.02")},
-        "driver 470.57.02 is too old for PyTorch's CUDA 12.1, which needs 525 or later",
+        {"cuda": Reading.of(cuda(available=False, devices=(), why=("it is off",))), "nvidia_smi": OLD},
+        f"{TOO_OLD}: it is off",
+    ),
+    "an old driver, and a product that is wrong": (
+        {"cuda": Reading.of(cuda(device(trial=Reading.of(0.3)))), "nvidia_smi": OLD},
+        f"{TOO_OLD}: NVIDIA A10G computes wrongly",
+    ),
+    "an old driver, and a question that hung": (
+        {"cuda": gap("cuda", "asking for CUDA did not end within 45 s"), "nvidia_smi": OLD},
+        f"{TOO_OLD}: asking for CUDA did not end within 45 s",
     ),
     "no nvidia-smi either": (
         {
@@ -80,6 +90,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"cuda": Reading.of(cuda(device(trial=Reading.of(float("nan")))))},
         "is off by nan",
     ),
+    "one element of a product is lost": (
+        {"cuda": Reading.of(cuda(device(trial=Reading.of(0.024))))},
+        "NVIDIA A10G computes wrongly: a product in bf16 is off by 0.024 of its size",
+    ),
     "the second one": ({"cuda": Reading.of(cuda(device(), device(trial=Reading.of(9.0))))}, "computes wrongly"),
     "a question that hung": (
         {"cuda": gap("cuda", "asking for CUDA did not end within 45 s")},
@@ -93,6 +107,24 @@ def test_a_gpu_that_cannot_be_used_is_named_with_the_reason(changed: dict[str, A
     with pytest.raises(pytest.fail.Exception) as failed:
         judged(**changed)
     assert said in str(failed.value)
+
+
+def test_an_old_driver_that_computes_all_the_same_is_no_alarm() -> None:
+    """NVIDIA's compatibility package lets the drivers of data centres run a later CUDA."""
+    assert judged(nvidia_smi=OLD).warnings == []
+
+
+@pytest.mark.parametrize("capability", ["٨.٦", "8.x", "8"])
+def test_a_capability_that_is_none_is_no_answer(capability: str) -> None:
+    one = {"index": 0, "name": "GPU", "capability": capability, "total_bytes": 1, "free": {"value": 1}, "uuid": ""}
+    value = {"available": True, "why": [], "warnings": [], "arch_list": [], "devices": [one], "bf16": None}
+    built = {"version": "2.5.1", "cuda": "12.1", "hip": "", "file": "/t", "cudnn": None, "took_s": 1.0}
+    answers = {
+        "torch": {"": {"value": {**built, "simulated": False, "warnings": []}}},
+        "cuda": {"": {"value": value}},
+    }
+
+    assert "no compute capability" in decoded(answers).cuda.reason
 
 
 def test_nothing_is_said_of_a_gpu_that_the_training_does_not_use() -> None:

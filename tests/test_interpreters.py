@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from context_builders import context, imported, interpreter, torch
+from context_builders import context, decoded, distribution, imported, interpreter, torch
 
 from matrix_tests.interpreters import judge_python, judge_same, judge_torch, places_in, spoken, wanted_torch
 from pytest_pipeline import Blocked
@@ -34,10 +34,16 @@ def test_a_lower_bound_is_said_as_people_say_it(specifier: str, said: str) -> No
         ("==2.7.1", "==12.6", "2.7.1+cu126"),
         (">=2.5", None, "2.5"),
         ("<2.6", None, "<2.6"),
-        (">=2.5", "<13", ">=2.5 for CUDA <13"),
+        ("==2.4.*", ">=12.4", "2.4+cu124"),
+        (">=2.6", ">=12.1", "2.6 or later, built for CUDA 12.1 or later"),  # nobody built 2.6 for CUDA 12.1
+        (">=2.6,<2.7", ">=12.1", ">=2.6,<2.7, built for CUDA 12.1 or later"),
+        (">=2.13", ">=13.0", "2.13 or later, built for CUDA 13.0 or later"),
+        (">=2.5", "<13", "2.5 or later, built for CUDA <13"),
     ],
 )
-def test_the_build_to_install_is_the_lowest_that_will_do(release: str, cuda: str | None, build: str) -> None:
+def test_the_build_to_install_is_the_lowest_that_was_made_or_said_in_words(
+    release: str, cuda: str | None, build: str
+) -> None:
     assert wanted_torch(Requirements(torch=release, torch_cuda=cuda)) == build
 
 
@@ -141,6 +147,8 @@ def test_no_pytorch_at_all_has_no_version() -> None:
 
 LOGIN = Context(name="data-prep", shell="login")
 PLAIN = Context(name="train", shell="non-login")
+ACTIVATING = Context(name="train", shell="non-login", setup="source /opt/venv/bin/activate")
+IN_IT = {"executable": "/opt/venv/bin/python3", "prefix": "/opt/venv", "pip": ""}
 
 
 def places(first: Any, second: Any, *contexts: Context) -> Any:
@@ -189,15 +197,75 @@ def test_contexts_that_ask_for_different_ones_may_have_them() -> None:
     judge_same(places(context(), context(interpreter=Reading.of(conda)), LOGIN, activated), Evidence())
 
 
-def test_a_pip_of_another_interpreter_is_looked_at_by_somebody() -> None:
+def with_other_pip(**changed: Any) -> Any:
+    """A context of an active environment, where `pip` is another interpreter's."""
+    pip = replace(distribution("pip", "24.0"), location="/opt/venv/lib/python3.10/site-packages")
+    variables: dict[str, str] = {"VIRTUAL_ENV": "/opt/venv"}
+    seen = interpreter(**{**IN_IT, "environment": variables, "pip": "/usr/bin/python3", **changed})
+    return context(interpreter=Reading.of(seen), distributions=Reading.of((pip,)))
+
+
+def warnings_of(train: Any, settings: Context) -> list[str]:
     evidence = Evidence()
+    judge_same(places(context(), train, LOGIN, settings), evidence)
+    return evidence.warnings
 
-    judge_same(places(context(), context(interpreter=Reading.of(interpreter(pip="/opt/conda/bin/python3")))), evidence)
 
-    assert evidence.warnings == [
-        "pip of context train installs for /opt/conda/bin/python3, and the pipeline runs /usr/bin/python3; "
+def test_a_pip_of_another_interpreter_than_the_active_one_is_looked_at_by_somebody() -> None:
+    assert warnings_of(with_other_pip(), ACTIVATING) == [
+        "pip of context train installs for /usr/bin/python3, and the pipeline runs /opt/venv/bin/python3; "
         "use `python -m pip`"
     ]
+
+
+def test_where_no_environment_is_active_pip_may_be_anybodys() -> None:
+    assert warnings_of(with_other_pip(environment={}), ACTIVATING) == []
+
+
+def test_an_environment_without_a_pip_leaves_that_of_the_system() -> None:
+    uv = replace(with_other_pip(), distributions=Reading.of((distribution("pip", "22.0"),)))
+
+    assert warnings_of(uv, ACTIVATING) == []
+
+
+def test_an_interpreter_that_is_named_by_its_path_has_no_pip_on_the_path() -> None:
+    assert warnings_of(with_other_pip(), ACTIVATING.model_copy(update={"python": "/opt/venv/bin/python3"})) == []
+
+
+CONDA = context(interpreter=Reading.of(interpreter(executable="/opt/b/bin/python3", real="/opt/b/bin/python3.11")))
+
+
+@pytest.mark.parametrize("name", ["PATH", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "CONDA_DEFAULT_ENV", "ENV_DIR"])
+def test_contexts_whose_variables_ask_for_different_ones_may_have_them(name: str) -> None:
+    setup = "source $ENV_DIR/bin/activate"
+    first, second = (
+        Context(name=one.name, shell="login", setup=setup, environment={name: one.name}) for one in (LOGIN, PLAIN)
+    )
+
+    judge_same(places(context(), CONDA, first, second), Evidence())
+
+
+@pytest.mark.parametrize("name", ["CUDA_VISIBLE_DEVICES", "HF_HOME", "PYTHONUNBUFFERED"])
+def test_variables_that_choose_no_interpreter_are_no_reason_for_another(name: str) -> None:
+    with pytest.raises(pytest.fail.Exception, match="/opt/b/bin/python3"):
+        judge_same(places(context(), CONDA, LOGIN, PLAIN.model_copy(update={"environment": {name: "0"}})), Evidence())
+
+
+@pytest.mark.parametrize("hung", [[], {}, ["torch"], "nobody", 3, None])
+def test_a_step_that_nobody_knows_of_owns_nothing(hung: object) -> None:
+    seen = decoded({"torch": {"": {"error": "gone", "hung": hung}}}).torch
+
+    assert (seen.by, seen.reason) == ("pytorch", "import of torch: gone")
+
+
+def test_a_step_that_used_up_the_time_owns_what_was_not_tried() -> None:
+    answers = {"torch": {"": {"error": "slow"}}, "package": {"peft": {"error": "not tried", "hung": "torch"}}}
+
+    assert decoded(answers, "peft").packages["peft"].by == "pytorch"
+
+
+def test_a_version_in_other_digits_is_none() -> None:
+    assert "is no version of Python" in decoded({}, version="٣.١٢").interpreter.reason
 
 
 def test_a_context_that_could_not_be_asked_blocks() -> None:
@@ -211,10 +279,6 @@ def test_one_interpreter_with_another_pytorch_is_wrong() -> None:
 
     with pytest.raises(pytest.fail.Exception, match=r"takes torch from /t/torch/__init__\.py"):
         judge_same(places(context(), elsewhere), Evidence())
-
-
-ACTIVATING = Context(name="train", shell="non-login", setup="source /opt/venv/bin/activate")
-IN_IT = {"executable": "/opt/venv/bin/python3", "prefix": "/opt/venv", "pip": ""}
 
 
 def activated(**changed: Any) -> Any:

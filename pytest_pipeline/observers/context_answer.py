@@ -49,6 +49,7 @@ _OWNERS = {"torch": _TORCH, "cuda": _CUDA, "trial": _CUDA, "package": _PACKAGES}
 """By the kind of a step."""
 _OLDEST = (3, 7)
 _VARIABLE_LIMIT = 4000  # a PATH is long
+_REQUIREMENT_LIMIT = 4000  # so may be the marker of a requirement
 
 
 def contexts(answer: Reading[Any], asked: tuple[ContextRequest, ...]) -> dict[str, ContextReadings]:
@@ -114,8 +115,8 @@ class _Said:
     def of(self, kind: str, key: str = "", *, what: str, by: str, read: Callable[[Any], T]) -> Reading[T]:
         """Return the reading of one answer. Everything that was asked for must have come."""
         answer = self.answer(kind, key)
-        if isinstance(answer, dict) and answer.get("hung") in _OWNERS:
-            by = _OWNERS[answer["hung"]]  # not tried, as that step had used up the time
+        if isinstance(answer, dict):
+            by = _OWNERS.get(str(answer.get("hung")), by)  # not tried, as that step had used up the time
         if answer is not None:
             return reading(answer, what, by=by, read=read)
         steps = self.answer("steps")
@@ -141,7 +142,7 @@ def _about(value: object) -> Interpreter:
 
 def _version(of: dict[str, Any]) -> str:
     """Return a version that `packaging` can read: builds between releases (`3.12.1+`) say it with a sign at the end."""
-    found = re.match(r"\d{1,3}\.\d{1,3}(\.\d{1,3})?((a|b|rc)\d{1,3})?", text(of, "version"))
+    found = re.match(r"\d{1,3}\.\d{1,3}(\.\d{1,3})?((a|b|rc)\d{1,3})?", text(of, "version"), re.ASCII)
     if found is None:
         raise Unreadable(f"{text(of, 'version')!r} is no version of Python")
     return found[0]
@@ -224,7 +225,7 @@ def _cuda(value: object, said: _Said) -> Cuda:
 def _device(of: dict[str, Any], said: _Said) -> Device:
     index, name = whole(of, "index"), text(of, "name")
     capability = text(of, "capability")
-    if not re.fullmatch(r"\d{1,3}\.\d{1,2}", capability):
+    if not re.fullmatch(r"\d{1,3}\.\d{1,2}", capability, re.ASCII):
         raise Unreadable(f"{capability!r} is no compute capability")
     trial = said.answer("trial", str(index))
     not_tried = isinstance(trial, dict) and trial.get("not_tried") is True
@@ -261,14 +262,16 @@ def _distributions(value: object) -> tuple[Distribution, ...]:
 
 
 def _distribution(of: dict[str, Any]) -> Distribution:
-    requires_read = of.get("requires") is not None
+    read = of.get("requires") is not None
+    # One character more, so that a line that had to be cut is told from one that just fits.
+    requires = [printable(one, _REQUIREMENT_LIMIT + 1) for one in items(of["requires"], "requires")] if read else []
     return Distribution(
         name=text(of, "name"),
         version=text(of, "version"),
         location=text(of, "location"),
-        requires=_texts(of, "requires") if requires_read else (),
+        requires=tuple(requires),
         requires_python=text(of, "requires_python"),
-        requires_read=requires_read,
+        requires_read=read and all(len(line) <= _REQUIREMENT_LIMIT for line in requires),
     )
 
 
@@ -308,6 +311,7 @@ def _imported(value: object) -> Imported:
         file=text(of, "file"),
         took_s=number(of, "took_s"),
         warnings=_texts(of, "warnings"),
+        guess=text(of, "guess"),
     )
 
 

@@ -55,7 +55,8 @@ class SharedMemory:
 class Distribution:
     """An installed distribution, as its metadata has it; `requires` are its Requires-Dist lines, unevaluated.
 
-    `requires_read` is false for those outside the closure of what is required: their lines were not sent.
+    `requires_read` is false where they could not be read as a whole, and for those outside the closure of what is
+    required: their lines were not sent.
     """
 
     name: str
@@ -71,7 +72,8 @@ class Imported:
     """A required package after it was imported: by which name, from where, and which version it says that it is.
 
     `version` is what the module says of itself, "" where it says nothing; `module` is "" where nothing can be imported
-    of it (a package of data or programs). `warnings` are the first lines of warnings, and what it said on stderr.
+    of it (a package of data or programs), or where nothing says by which name: `guess` was tried, and is none.
+    `warnings` are the first lines of warnings, and what it said on stderr.
     """
 
     module: str
@@ -79,6 +81,7 @@ class Imported:
     file: str
     took_s: float = 0.0
     warnings: tuple[str, ...] = ()
+    guess: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ SAID_BYTES = 16384  # of what a step says on stderr
 CHILDS_PARTS = ("imports", "distributions", "entry_points", "script_syntax")
 WATCH_S = 0.5  # how often a child that is silent is looked after
 LEAST_FREE_BYTES = 1024**3  # with less, a trial might take what a neighbour on the device needs
+COLD = "; a cold disk may be the reason: run again, or raise host.import_timeout_s"
 
 CHILD = """
 import sys
@@ -148,7 +149,7 @@ class Steps:
         """Take one step, if there is time for it."""
         left_s = self._end - time.monotonic()
         if left_s <= 0:
-            answer = {"error": "not tried: the %g s for all imports were over" % self._request["imports_s"]}
+            answer = {"error": "not tried: the %g s for all imports were over%s" % (self._request["imports_s"], COLD)}
             answer["hung"] = self._hung
         else:
             try:
@@ -213,7 +214,7 @@ class Child:
             left_s = end - time.monotonic()
             if left_s <= 0:
                 self._listen(0)
-                raise TooSlow("did not end within %g s%s" % (allowed_s, self._last_line()))
+                raise TooSlow("did not end within %g s%s%s" % (allowed_s, self._last_line(), COLD))
             if self._answers not in self._listen(min(left_s, WATCH_S)):
                 if self._process.poll() is not None and self._answers not in self._listen(0):
                     raise Ended(self._how_it_ended())
@@ -226,7 +227,7 @@ class Child:
         while self._errors in self._listen(0):
             pass
         if isinstance(told.get("value"), dict) and "warnings" in told["value"]:
-            told["value"]["warnings"] += self._lines()[:20]
+            told["value"]["warnings"] += self._lines()
         return told
 
     def _listen(self, wait_s: float) -> list:

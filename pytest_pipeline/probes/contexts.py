@@ -58,14 +58,17 @@ def ask(context: dict, request: dict, parts: dict) -> dict:
 
     Raises OSError where its interpreter does not answer at all.
     """
-    startup_s, imports_s = 0.8 * request["deadline_s"], request["imports_s"]
+    startup_s, imports_s, ending_s = 0.8 * request["deadline_s"], request["imports_s"], 0.1 * request["deadline_s"]
+    end = time.monotonic() + startup_s + imports_s + ending_s
+    if context["wrap"]:
+        startup_s += imports_s  # it may keep all that is printed until it ends, as `conda run` does
     started = start(context, request)
     heard = Heard(started.process, request["nonce"])
     try:
         heard.wait_for(heard.python, startup_s)
         if heard.about is None:
             raise OSError(why_silent(started, heard, startup_s))
-        heard.wait_for(heard.end, imports_s + 0.1 * request["deadline_s"])
+        heard.wait_for(heard.end, min(imports_s + ending_s, end - time.monotonic()))
         ended = ""
         if not heard.end.is_set():
             ended = "the interpreter %s" % how_it_ended(started.process, imports_s, heard.last_error("ready"))

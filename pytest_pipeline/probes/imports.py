@@ -98,15 +98,23 @@ def imported(name: str) -> dict:
 
 
 def package(requirement: str, distributions: object) -> dict:
-    """Import a required package, by the name that its distribution says."""
-    name = distributions.module_of(requirement)
-    if name is None:
-        return {"module": "", "version": "", "file": "", "took_s": 0.0, "warnings": []}
-    answer = imported(name)
+    """Import a required package, by the name that its distribution says; a `guess` that is no module is no answer."""
+    name, guessed = distributions.module_of(requirement)
+    nothing = {"module": "", "version": "", "file": "", "took_s": 0.0, "warnings": [], "guess": name}
+    if not name:
+        return nothing
+    try:
+        answer = imported(name)
+    except ModuleNotFoundError as error:
+        if guessed and error.name == name:
+            return nothing
+        raise
     if not answer["file"] and name not in sys.builtin_module_names:
+        if guessed:
+            return nothing
         where = ", ".join(list(getattr(sys.modules[name], "__path__", []))[:3])
         raise ImportError("only a folder of that name was found, without __init__.py: " + where)
-    return answer
+    return dict(answer, guess="")
 
 
 def pytorch() -> dict:
@@ -138,11 +146,8 @@ def cuda() -> dict:
         devices = [device(torch, index) for index in range(torch.cuda.device_count())] if available else []
         bf16 = attempt(lambda: bool(torch.cuda.is_bf16_supported())) if available else {}
     why = lines_of(caught)
-    if not available:
-        if not (torch.version.cuda or getattr(torch.version, "hip", None)):
-            why.append("this PyTorch (%s) is a build for the CPU alone" % torch.__version__)
-        if "CUDA_VISIBLE_DEVICES" in os.environ:
-            why.append("CUDA_VISIBLE_DEVICES is %r" % os.environ["CUDA_VISIBLE_DEVICES"])
+    if not available and not (torch.version.cuda or getattr(torch.version, "hip", None)):
+        why.append("this PyTorch (%s) is a build for the CPU alone" % torch.__version__)
     return {
         "available": available,
         "why": why,

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_pipeline.sandbox.fault import Fault
 from pytest_pipeline.sandbox.plan import FileSpec
-from pytest_pipeline.sandbox.python_plan import CRASHES, HANGS
+from pytest_pipeline.sandbox.python_plan import CRASHES, HANGS, PackagePlan
 
 if TYPE_CHECKING:
     from pytest_pipeline.sandbox.plan import TenantPlan
     from pytest_pipeline.sandbox.tally import Tally
 
 ROW = "dependencies"
+_DISABLES = "[transformers] Disabling PyTorch because PyTorch >= 2.6 is required but found 2.5.1+cu121"
+_NOT_LOADED = "bitsandbytes library load error: Configured CUDA binary not found at libbitsandbytes_cuda121.so"
 _LIBRARY_MISSING = 'raise ImportError("libarrow.so.1800: cannot open shared object file: No such file or directory")\n'
 
 
@@ -38,6 +40,26 @@ def _shadowed(plan: TenantPlan) -> Tally:
     _require(plan, "peft", ">=0.13")
     plan.files["home/src/peft/__init__.py"] = FileSpec(text='__version__ = "0.4.0"\n')
     plan.host.environment["PYTHONPATH"] = str(plan.path("home/src"))
+    return plan.host.commands
+
+
+def _says(text: str) -> str:
+    return f"import sys\nsys.stderr.write({text + chr(10)!r})\n"
+
+
+def _load_error(plan: TenantPlan) -> Tally:
+    # Who requires it imports it first: the import that is its own then says nothing.
+    packages = plan.host.system_python.packages
+    packages["bitsandbytes"] = PackagePlan(name="bitsandbytes", version="0.44.1", at_import=_says(_NOT_LOADED))
+    packages["peft"].at_import += "import bitsandbytes\n"
+    plan.settings["requirements"]["packages"].append("bitsandbytes")
+    return plan.host.commands
+
+
+def _no_init(plan: TenantPlan) -> Tally:
+    loop = PackagePlan(name="acme-loop", version="1.0", sources={"acme/loop/train.py": _LIBRARY_MISSING})
+    plan.host.system_python.packages["acme-loop"] = loop
+    plan.settings["requirements"]["packages"].append("acme-loop")
     return plan.host.commands
 
 
@@ -103,6 +125,30 @@ PACKAGE_FAULTS = (
         words="0.4.0",
         summary="the right version is installed, and PYTHONPATH has an old checkout of it",
         inject=_shadowed,
+    ),
+    Fault(
+        id="dep-without-torch",
+        row=ROW,
+        kind="subtle",
+        words="Disabling PyTorch",
+        summary="a package imports, and says in passing that it will not use this PyTorch: it has no models",
+        inject=partial(_changed, name="transformers", at_import=_says(_DISABLES)),
+    ),
+    Fault(
+        id="dep-not-loaded",
+        row=ROW,
+        kind="subtle",
+        words="Missing package: bitsandbytes",
+        summary="a package imports without its native library, and another one's import is told so",
+        inject=_load_error,
+    ),
+    Fault(
+        id="dep-no-init",
+        row=ROW,
+        kind="subtle",
+        words="libarrow",
+        summary="a package without any __init__.py, whose modules raise when they are imported",
+        inject=_no_init,
     ),
     Fault(
         id="dep-hang",

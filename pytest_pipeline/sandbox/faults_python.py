@@ -12,6 +12,8 @@ from pytest_pipeline.sandbox.python_packages import bare_python, training_enviro
 from pytest_pipeline.sandbox.python_plan import PythonPlan, TorchPlan
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pytest_pipeline.sandbox.plan import TenantPlan
     from pytest_pipeline.sandbox.tally import Tally
 
@@ -89,18 +91,21 @@ def _other_at_login(plan: TenantPlan) -> Tally:
     return plan.host.commands
 
 
+def _pythonpath_at_login(plan: TenantPlan, path: Path) -> None:
+    further_context(plan, "login")
+    set_profile(plan, f"export PYTHONPATH={path}\n")
+
+
 def _pythonpath(plan: TenantPlan) -> Tally:
     checkout = "src/transformers"
     plan.files[f"home/{checkout}/__init__.py"] = FileSpec(text='__version__ = "4.46.3"\n')
-    path = str(plan.path("home/src"))
-    further_context(plan, "non-login", environment={"PYTHONPATH": path})
+    _pythonpath_at_login(plan, plan.path("home/src"))
     return plan.host.commands
 
 
 def _torch_of_another(plan: TenantPlan) -> Tally:
     plan.host.environments[_OTHER] = PythonPlan(torch=TorchPlan())
-    path = plan.path("home") / _OTHER.removeprefix("~/") / PACKAGES
-    further_context(plan, "non-login", environment={"PYTHONPATH": str(path)})
+    _pythonpath_at_login(plan, plan.path("home") / _OTHER.removeprefix("~/") / PACKAGES)
     return plan.host.commands
 
 
@@ -193,7 +198,7 @@ PYTHON_FAULTS = (
         row=SAME_ROW,
         kind="subtle",
         words="transformers",
-        summary="one interpreter, and PYTHONPATH gives one context another copy of a package",
+        summary="one interpreter, and the login profile's PYTHONPATH has another copy of a package",
         inject=_pythonpath,
     ),
     Fault(
@@ -201,7 +206,7 @@ PYTHON_FAULTS = (
         row=SAME_ROW,
         kind="subtle",
         words="torch",
-        summary="one interpreter, and PYTHONPATH gives one context another environment's PyTorch",
+        summary="one interpreter, and the login profile's PYTHONPATH has another environment's PyTorch",
         inject=_torch_of_another,
     ),
     Fault(

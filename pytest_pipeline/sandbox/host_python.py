@@ -52,7 +52,7 @@ class _Maker:
             (prefix / "conda-meta").mkdir()
             (prefix / "conda-meta" / "history").touch()
         for package in python.packages.values():
-            lay_out(package, packages)
+            lay_out(package, packages, package.sources)
         if python.torch:
             lay_out_torch(python.torch, self._accelerator, packages)
         if python.pip is not None:

@@ -27,6 +27,7 @@ class PackagePlan:
     """An installed distribution of stubs, with real metadata. `modules` are its folders; left out: its own name.
 
     `at_import` is source that its modules run when they are imported. `gone`: they were removed, their metadata not.
+    `sources` are its files by path and text, where they are not plain stubs.
     """
 
     name: str
@@ -36,6 +37,7 @@ class PackagePlan:
     extras: tuple[str, ...] = ()
     at_import: str = ""
     gone: bool = False
+    sources: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(kw_only=True)

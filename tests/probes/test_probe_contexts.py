@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from context_world import World, asked, write
+from context_world import TORCH, World, asked, package, write
 from probe_parts import PYTHONS, part, working_python
 
 SHELLS = ("bash", "dash", "zsh")
@@ -57,7 +57,7 @@ def test_every_python_here_says_what_it_is(name: str, world: World, monkeypatch:
     python = working_python(name)
     if not python:
         pytest.skip(f"no working {name} on this machine")
-    world.install({"plain.py": "__version__ = '3.1'"})
+    world.install(package("plain", "3.1", "other; extra == 'more'"))
     answers = world.answers(python=python, packages=["plain"])
     assert answers["interpreter"][""]["value"]["version"].startswith(name.removeprefix("python"))
     assert answers["package"]["plain"]["value"]["version"] == "3.1"
@@ -257,6 +257,45 @@ def test_a_container_that_does_not_start_is_said_in_its_words(any_shell: World) 
     )
 
 
+def test_a_wrapper_that_keeps_what_is_printed_is_waited_for(any_shell: World) -> None:
+    """`conda run` prints all at the end."""
+    text = '#!/bin/sh\nsaid=$("$@")\necho "$said"\n'
+    wrapper = write(any_shell.home, {"conda-run": text}) / "conda-run"
+    wrapper.chmod(0o755)
+    any_shell.install({"slow.py": "import time\ntime.sleep(2.5)"})
+    any_shell.deadline_s = 2.0
+    answers = any_shell.answers(wrap=[str(wrapper)], packages=["slow"])
+    assert answers["package"]["slow"]["value"]["took_s"] >= 2.5
+
+
+def test_a_wrapper_that_does_not_end_is_not_waited_for_any_longer(world: World) -> None:
+    world.imports_s, world.deadline_s = 1.0, 2.0
+    assert world.ask(wrap=["sh", "-c", "sleep 60"])["error"].endswith("python3 did not answer within 2.6 s")
+    assert world.left_over() == []
+
+
+def test_an_import_that_is_not_waited_for_says_what_helps(world: World) -> None:
+    world.imports_s = 2.0
+    world.install({"slow.py": "import time\ntime.sleep(60)"})
+    assert world.answers(packages=["slow"])["package"]["slow"] == {
+        "error": "did not end within 1 s; a cold disk may be the reason: run again, or raise host.import_timeout_s"
+    }
+
+
+def test_all_that_an_import_says_is_heard(world: World) -> None:
+    world.install({"loud.py": "import sys\nfor n in range(90): sys.stderr.write('line %d\\n' % n)"})
+    answer = world.answers(packages=["loud"])["package"]["loud"]["value"]
+    assert answer["warnings"] == [f"line {n}" for n in range(90)]
+
+
+def test_what_hides_the_devices_is_the_environments_to_say(world: World) -> None:
+    world.install({"torch.py": TORCH.replace("return True", "return False", 1)})
+    environment = {"PYTHONPATH": str(world.packages), "CUDA_VISIBLE_DEVICES": "1"}
+    answers = world.answers(environment=environment)
+    assert answers["cuda"][""]["value"]["why"] == []
+    assert answers["interpreter"][""]["value"]["environment"]["CUDA_VISIBLE_DEVICES"] == "1"
+
+
 def test_an_interpreter_that_is_killed_later_keeps_what_it_said(world: World) -> None:
     world.install({"fatal.py": "import os, signal\nos.kill(os.getppid(), signal.SIGKILL)\n"})
     answer = world.ask(packages=["fatal"], environment={"PYTHONPATH": str(world.packages)})["value"]
@@ -337,3 +376,128 @@ def test_an_account_has_its_own_shell(monkeypatch: pytest.MonkeyPatch) -> None:
     entry = pwd.struct_passwd(("trainer", "x", 1000, 1000, "", "/home/trainer", "/bin/bash"))
     monkeypatch.setattr(pwd, "getpwuid", lambda _: entry)
     assert part("contexts").own_account()["shell"] == "/bin/bash"
+
+
+def recorded(name: str, *paths: str, **files: str) -> dict[str, str]:
+    """The files of a distribution whose RECORD has these paths; each holds nothing, but for those that are given."""
+    record = "".join(f"{path},,\n" for path in (*paths, *files))
+    return {**dict.fromkeys(paths, ""), **package(name, record=record, code=None), **files}
+
+
+INSTALLED: dict[str, tuple[dict[str, str], str]] = {
+    "a package": (recorded("own", "own/__init__.py", "own/more.py", "tests/__init__.py"), "own"),
+    "a package of another name": (recorded("own", "scripts/__init__.py", "other/__init__.py", "other/a.py"), "other"),
+    "a module beside an example": (recorded("own-py", "example.py", "pyown.py"), "pyown"),
+    "a package in a namespace": (recorded("acme-own", "acme/own/__init__.py", "acme/own/more.py"), "acme.own"),
+    "no __init__.py": (recorded("acme-own", "acme/own/loop.py", "acme/own/deep/data.py"), "acme.own.loop"),
+    "no __init__.py, one part of its own name": (recorded("own", "acme/data.py", "acme/own.py"), "acme.own"),
+    "no __init__.py, compiled": (recorded("own", "acme/ops.cpython-311-x86_64-linux-gnu.so"), "acme.ops"),
+    "no __init__.py, and a program": (recorded("own", "acme/__main__.py", "acme/work.py"), "acme.work"),
+    "a compiled __init__": (recorded("own", "fast/__init__.abi3.so", "fast/deep/more.py"), "fast"),
+    "an __init__ without a source": (recorded("own", "bare/__init__.pyc", "bare/more.pyc"), "bare"),
+    "weights of a model": (recorded("own", "other/__init__.py", "other/weights/a.pth"), "other"),
+    "a pointer beside a package": (recorded("own", "own-nspkg.pth", "other/__init__.py"), "other"),
+    "libraries alone": (recorded("own", "nvidia/lib/libown.so", "nvidia/lib/libown.so.12", "../../bin/own.py"), ""),
+    "metadata alone": (recorded("own", "own-1.0.dist-info/tool.py", "own-1.0.data/scripts/tool.py"), ""),
+    "nothing that is recorded, but top_level.txt": (
+        {"own.egg-info/PKG-INFO": "Name: own\n", "own.egg-info/top_level.txt": "other\n", "other/__init__.py": ""},
+        "other",
+    ),
+    "a namespace in top_level.txt": (
+        {"own.egg-info/PKG-INFO": "Name: own\n", "own.egg-info/top_level.txt": "acme\n", "acme/own/__init__.py": ""},
+        "acme.own",
+    ),
+    "a folder of top_level.txt that is gone": (
+        {"own.egg-info/PKG-INFO": "Name: own\n", "own.egg-info/top_level.txt": "other\n"},
+        "other",
+    ),
+}
+
+
+@pytest.mark.parametrize(("files", "module"), INSTALLED.values(), ids=[*INSTALLED])
+def test_what_was_installed_says_by_which_name_it_is_imported(
+    files: dict[str, str], module: str, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.install(files)
+    monkeypatch.setattr(sys, "path", [str(world.packages)])
+    (name,) = {line.partition(": ")[2] for text in files.values() for line in text.splitlines()[:2] if "Name:" in line}
+    assert part("distributions").module_of(name) == (module, False)
+
+
+FINDER = (
+    "MAPPING: dict[str, str] = {{'trainlib': {place!r}}}\nNAMESPACES: dict[str, list[str]] = {{}}\nraise SystemExit\n"
+)
+POINTERS: dict[str, tuple[str, dict[str, str], str]] = {
+    "a path": ("{place}\n", {}, "trainlib"),
+    "a path to no __init__.py": ("{place}/bare", {"bare/setup.py": "", "bare/acme/loop.py": ""}, "acme.loop"),
+    "a path to sources": ("# from a tool\n\n{place}/src\n", {"src/acme/own/__init__.py": ""}, "acme.own"),
+    "a finder": ("import __editable___own_finder; __editable___own_finder.install()", {}, "trainlib"),
+}
+
+
+@pytest.mark.parametrize(("pointer", "files", "module"), POINTERS.values(), ids=[*POINTERS])
+def test_a_package_that_is_worked_on_in_place_is_imported_from_there(
+    pointer: str, files: dict[str, str], module: str, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = dict.fromkeys(("setup.py", "tests/__init__.py", "data/a.txt", "trainlib/__init__.py"), "raise SystemExit")
+    place = write(world.home / "project", project | files)
+    finder = FINDER.format(place=str(place / "trainlib"))
+    finders = {"__editable___own_finder.py": finder} if "finder" in pointer else {}
+    world.install(recorded("acme-training", **{"__editable__.own.pth": pointer.format(place=place)}, **finders))
+    monkeypatch.setattr(sys, "path", [str(world.packages)])
+    assert part("distributions").module_of("acme-training") == (module, False)
+
+
+@pytest.mark.parametrize(
+    "files",
+    [{"acme.pth": "/no/such/folder"}, {"acme.pth": "import _acme_editable", "_acme_editable.py": "raise SystemExit"}],
+)
+def test_a_pointer_that_leads_nowhere_leaves_a_guess(files: dict[str, str], world: World) -> None:
+    world.install(recorded("acme-training", **files))
+    answer = world.answers(packages=["acme-training"])["package"]["acme-training"]["value"]
+    assert (answer["module"], answer["guess"]) == ("", "acme_training")
+
+
+def test_a_guess_that_is_right_is_no_guess(world: World) -> None:
+    world.install(recorded("acme", **{"acme.pth": "/no/such/folder\n"}), {"acme.py": "__version__ = '7'"})
+    answer = world.answers(packages=["acme"])["package"]["acme"]["value"]
+    assert (answer["module"], answer["guess"], answer["version"]) == ("acme", "", "7")
+
+
+@pytest.mark.parametrize("code", ["import gone", "raise ImportError('broken')"])
+def test_a_guess_that_is_there_and_broken_is_broken(code: str, world: World) -> None:
+    world.install(recorded("acme", **{"acme.pth": "/no/such/folder\n"}), {"acme.py": code})
+    assert "error" in world.answers(packages=["acme"])["package"]["acme"]
+
+
+def test_what_is_not_installed_is_no_guess(world: World) -> None:
+    assert world.answers(packages=["acme"])["package"]["acme"] == {
+        "error": "ModuleNotFoundError: No module named 'acme'"
+    }
+
+
+def requires(world: World, name: str) -> Any:
+    found = world.answers(packages=[name])["distributions"][""]["value"]
+    return [(one["version"], one["requires"]) for one in found if one["name"] == name]
+
+
+def test_metadata_that_does_not_say_whose_it_is_was_not_read(world: World) -> None:
+    world.install({**package("own", "1.0"), "own-1.0.dist-info/METADATA": ""})
+    assert requires(world, "own") == [("1.0", None)]
+
+
+def test_metadata_that_cannot_be_opened_was_not_read(world: World) -> None:
+    world.install(package("own", "1.0"))
+    metadata = world.packages / "own-1.0.dist-info" / "METADATA"
+    metadata.unlink()
+    metadata.mkdir()
+    assert requires(world, "own") == [("1.0", None)]
+
+
+@pytest.mark.parametrize("stale", ["0.1", "9.9"])
+@pytest.mark.parametrize("record", ["", "own/__init__.py,,3\nown/old.py,,\n"])
+def test_of_two_records_of_a_package_the_one_of_what_is_there_counts(stale: str, record: str, world: World) -> None:
+    there = package("own", "1.0", "numpy")
+    left = {path: text for path, text in package("own", stale).items() if record or "METADATA" in path}
+    world.install({**left, f"own-{stale}.dist-info/RECORD": record} if record else left, there)
+    assert requires(world, "own") == [("1.0", ["numpy"])]

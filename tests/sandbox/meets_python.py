@@ -102,6 +102,9 @@ PYTHON_MEETS: dict[str, Meet] = {
         r"1\.1\.1.*No module named \W+accelerate",
     ),
     "dep-shadowed": (python("import peft; print(peft.__version__)"), r"'0\.4\.0"),
+    "dep-without-torch": (python("import transformers"), "status 0.*Disabling PyTorch because"),
+    "dep-not-loaded": (python("import peft, bitsandbytes"), "status 0.*bitsandbytes library load error"),
+    "dep-no-init": (python("import acme.loop; import acme.loop.train"), r"ImportError: libarrow\.so"),
     "dep-hang": (python("import datasets"), "status 124"),
     "dep-crash": (python("import datasets"), "status 139"),
 }

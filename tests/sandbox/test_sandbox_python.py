@@ -328,7 +328,16 @@ def test_an_odd_shell_and_environment_are_the_hosts(open_world: OpenWorld) -> No
 
 
 @pytest.mark.parametrize(
-    "variant", ["environment", "uv-environment", "conda-environment", "dash", "two-environments", "ngc-torch"]
+    "variant",
+    [
+        "environment",
+        "uv-environment",
+        "env-below-scripts",
+        "conda-environment",
+        "dash",
+        "two-environments",
+        "ngc-torch",
+    ],
 )
 def test_the_contexts_of_odd_worlds_have_what_is_required(open_world: OpenWorld, variant: str) -> None:
     world = open_world(variant=variant)

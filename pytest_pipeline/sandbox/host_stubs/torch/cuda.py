@@ -146,7 +146,8 @@ def _trouble() -> str:
     if accelerator is None:
         return _NO_DRIVER
     wanted = _OLDEST_DRIVERS[int(_State.facts["cuda"].split(".")[0])]
-    if tuple(map(int, accelerator["driver"].split(".")[:2])) < wanted:
+    helped = "/compat" in os.environ.get("LD_LIBRARY_PATH", "")  # cuda-compat brings the libraries of a later driver
+    if not helped and tuple(map(int, accelerator["driver"].split(".")[:2])) < wanted:
         major, minor = accelerator["cuda"].split(".")
         return _TOO_OLD.format(found=int(major) * 1000 + int(minor) * 10)
     return "" if accelerator["torch_sees"] else _UNKNOWN
