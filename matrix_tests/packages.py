@@ -16,6 +16,7 @@ from packaging.version import InvalidVersion, Version
 
 from matrix_tests.interpreters import release_of
 from pytest_pipeline import Blocked
+from pytest_pipeline.urls import without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -52,7 +53,7 @@ def judge_package(context: ContextReadings, package: str, machine: str, evidence
     `machine` is the host's architecture as `uname -m` has it.
     """
     required = Requirement(package)
-    evidence(package=_shown(required))
+    evidence(package=without_secrets(str(required)))
     if required.marker and not _holds(required.marker, marker_environment(context.interpreter.value, machine)):
         evidence.not_applicable(f"it is not required on this host: {required.marker}")
     seen = context.packages[package]
@@ -229,9 +230,4 @@ def _to_import(required: Requirement, reason: str, context: ContextReadings) -> 
 def _pip(how: str, required: Requirement, context: ContextReadings) -> str:
     """Return the command to run in the context, where pip can mend it."""
     python = context.interpreter.or_none.executable if context.interpreter.or_none else "python3"
-    return f"{shlex.quote(python)} -m pip {how} {shlex.quote(_shown(required))}" if how else ""
-
-
-def _shown(required: Requirement) -> str:
-    """Return a requirement as it may be said: what a URL has before its host may be a token."""
-    return re.sub(r"://[^/\s]+@", "://***@", str(required))
+    return f"{shlex.quote(python)} -m pip {how} {shlex.quote(without_secrets(str(required)))}" if how else ""

@@ -14,8 +14,9 @@ from packaging.version import InvalidVersion, Version
 
 from matrix_tests.interpreters import release_of
 from matrix_tests.packages import marker_environment
-from pytest_pipeline.pins.files import Unread, read_pins, without_secrets
+from pytest_pipeline.pins.files import Unread, read_pins
 from pytest_pipeline.pins.pin import Pin, can_both_hold, contradictions, meaningful, other_ways
+from pytest_pipeline.urls import without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -15,6 +15,7 @@ from pytest_pipeline.matrix import FailureMode, Planned, Severity
 from pytest_pipeline.options import OPTIMIZED
 from pytest_pipeline.session import may_wake
 from pytest_pipeline.stage import STAGES
+from pytest_pipeline.urls import without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
@@ -72,7 +73,7 @@ class Collector:
             several = [*dict.fromkeys(values)]
             fewest = 0 if fixture == "pipeline_package" else 1  # one context or host needs no name of a case
             if fixture in metafunc.fixturenames and len(several) > fewest:
-                metafunc.parametrize(fixture, several, indirect=True)
+                metafunc.parametrize(fixture, several, indirect=True, ids=map(without_secrets, several))
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -21,6 +21,7 @@ FLOORS = (  # the highest first; a name is a module or a package of pytest_pipel
     {"connections"},
     {
         "report", "judgement", "readiness", "stage", "settings", "templates", "run_folder", "diagnosis", "pins",
+        "urls",
     },
     {"matrix", "catalogue", "outcome", "hookspecs"},
 )  # fmt: skip

@@ -361,8 +361,20 @@ def test_it():
 
 def started(pytester: pytest.Pytester, *options: str) -> subprocess.Popen[str]:
     pytester.makepyfile(test_inner=SLOW)
+    # A base of its own: else pytest removes at its end what large runs before it have left, which takes minutes.
+    base = f"--basetemp={pytester.path / 'base'}"
     process = subprocess.Popen(
-        [sys.executable, "-m", "pytest", "-p", "no:randomly", "--readiness-json=r.json", *options, "test_inner.py"],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-p",
+            "no:randomly",
+            base,
+            "--readiness-json=r.json",
+            *options,
+            "test_inner.py",
+        ],
         cwd=pytester.path,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -107,6 +107,19 @@ def unknown(*given, **more):
     assert owner in [cause["row"] for cause in report["causes"]]
 
 
+def test_a_token_in_a_requirements_url_reaches_no_output(pytester: pytest.Pytester) -> None:
+    private = "acme @ git+https://ghp_tok3n@git.example/acme.git"
+    (pytester.path / "mine.toml").write_text(
+        f"[requirements]\npackages = ['transformers', '{private}']\n", encoding="utf-8"
+    )
+    reports = ("--junit-xml=j.xml", "--html=h.html")
+    ran, report = run(pytester, "--sandbox", "--pipeline-config=mine.toml", "-v", *reports)
+    files = [(pytester.path / name).read_text(encoding="utf-8") for name in ("j.xml", "h.html")]
+
+    assert "acme" in json.dumps(report)
+    assert not [text for text in (ran.stdout.str(), ran.stderr.str(), json.dumps(report), *files) if "tok3n" in text]
+
+
 HUNG = {  # what costs only those that need it: the rows that are still judged, and right
     "torch-hang": {"python-version", "gpu-memory", "model-files", "limits", "co-tenants", "disk-space"},
     "smi-hang": {"python-version", "pytorch", "dependencies", "model-files", "limits", "disk-space"},

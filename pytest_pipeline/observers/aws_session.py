@@ -11,7 +11,7 @@ import ipaddress
 import os
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 import boto3
@@ -25,11 +25,16 @@ from pytest_pipeline.observers.aws_remedy import Asked
 from pytest_pipeline.observers.credential_sources import credential_chain
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pytest_pipeline.settings import Aws
+
+V = TypeVar("V")
 
 CREDENTIAL_PROCESS_S = 10.0
 """How long a profile's `credential_process` may take."""
 
+_OF_PYTEST = "PYTEST_CURRENT_TEST"
 _METADATA_S = 1
 _METADATA_ATTEMPTS = 1
 _NO_FILE = "/dev/null"  # botocore takes what is no regular file for a file that is not there
@@ -152,11 +157,13 @@ class _BoundedCore(botocore.session.Session):  # type: ignore[misc]  # botocore 
         )
         self.lazy_register_component(
             "credential_provider",
-            lambda: credential_chain(
-                self,
-                files_alone=self._files_alone,
-                caches=_caches_beside(aws.config_file or aws.credentials_file),
-                process_deadline_s=process_deadline_s,
+            lambda: _undisturbed(
+                lambda: credential_chain(
+                    self,
+                    files_alone=self._files_alone,
+                    caches=_caches_beside(aws.config_file or aws.credentials_file),
+                    process_deadline_s=process_deadline_s,
+                )
             ),
         )
 
@@ -166,7 +173,8 @@ class _BoundedCore(botocore.session.Session):  # type: ignore[misc]  # botocore 
             if self._files_alone:
                 alone = Config(ignore_configured_endpoint_urls=True)
                 options["config"] = options["config"].merge(alone) if options.get("config") else alone
-            return super().create_client(service_name, **options)
+            make = super().create_client
+            return _undisturbed(lambda: make(service_name, **options))
 
     def _endpoint_of(self, service_name: str) -> str | None:
         if self._endpoint_url is not None or not self._files_alone:
@@ -174,6 +182,20 @@ class _BoundedCore(botocore.session.Session):  # type: ignore[misc]  # botocore 
         from_file = ConfiguredEndpointProvider(self.full_config, self.get_scoped_config(), service_name, environ={})
         found: str | None = from_file.provide()
         return found
+
+
+def _undisturbed(make: Callable[[], V]) -> V:
+    """Make what reads all of the environment, and make it again where a variable went away meanwhile.
+
+    Botocore asks os.environ for each name that it has just listed (for proxies, for instance metadata), in a thread;
+    and pytest takes a variable of its own out of it after each test.
+    """
+    while True:
+        try:
+            return make()
+        except KeyError as gone:
+            if gone.args != (_OF_PYTEST,):
+                raise
 
 
 def _without_environment() -> dict[str, tuple[Any, ...]]:

@@ -19,6 +19,7 @@ from pytest_pipeline.pins.install_commands import asked_in, from_conda, installs
 from pytest_pipeline.pins.pin import Pin, Way
 from pytest_pipeline.pins.projects import required_by
 from pytest_pipeline.pins.shell_commands import commands_in
+from pytest_pipeline.urls import without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -68,11 +69,6 @@ def read_pins(path: Path, listed: Sequence[Path] = ()) -> Pins:
         pins=tuple(one for one in found if isinstance(one, Pin)),
         unread=tuple(one for one in found if isinstance(one, Unread)),
     )
-
-
-def without_secrets(text: str) -> str:
-    """Return a text whose URLs have lost what stands before their host, and their query."""
-    return re.sub(r"(:/[^\s?]*)\?[^\s#\"']*", r"\1", re.sub(r"(:/+)[^/\s]*@", r"\1***@", text))
 
 
 def _unread(where: str, words: str, *, may_pin: bool = False) -> Unread:

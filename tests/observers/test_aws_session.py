@@ -170,6 +170,32 @@ def test_a_session_makes_clients_for_many_threads(world: AwsWorld, make_aws: Mak
     assert made == [ACCOUNT] * 8
 
 
+@pytest.mark.parametrize("where", ["botocore.utils.get_environ_proxies", "botocore.endpoint.get_environ_proxies"])
+def test_a_variable_that_goes_away_meanwhile_costs_nothing(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pytest takes one of its own out of the environment, while a thread of ours reads all of it."""
+    asked: list[str] = []
+
+    def proxies(url: str) -> dict[str, str]:
+        asked.append(url)
+        if len(asked) == 1:
+            raise KeyError("PYTEST_CURRENT_TEST")
+        return {}
+
+    monkeypatch.setattr(where, proxies)
+    aws = Aws(region="us-east-1")
+    session = make_session(aws)
+    session._session.get_component("credential_provider")
+    client(session, "sts", aws)
+    assert len(asked) >= 2
+
+
+def test_another_missing_key_is_no_such_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("botocore.endpoint.get_environ_proxies", lambda url: {}[url])
+    aws = Aws(region="us-east-1")
+    with pytest.raises(KeyError, match="https"):
+        client(make_session(aws), "sts", aws)
+
+
 def test_botocore_makes_one_client_at_a_time(
     world: AwsWorld, make_aws: MakeAws, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -223,7 +223,8 @@ def test_on_a_full_root_disk_everything_else_is_still_read(tmp_path: Path) -> No
     if why_not():
         pytest.skip(f"left out, as this machine forbids namespaces: {why_not()}")
     full = "mount -t tmpfs -o size=64k,nr_inodes=8 tmpfs $T; mkdir $T/tmp; (cat /dev/zero > $T/tmp/fill || true) 2>&-"
-    setup = f"T={tmp_path}; {full}; export HOME=$T TMPDIR=$T/tmp; mount --bind $T/tmp /tmp; mount -o remount,ro,bind /"
+    hidden = "export HOME=$T TMPDIR=$T/tmp; mount --bind $T/tmp /tmp; mount -o remount,ro,bind /"
+    setup = f"cd /; T={tmp_path}; {full}; {hidden}"
     request = HostRequest(
         volumes=(VolumeRequest(path="/tmp"),),
         contexts=(ContextRequest(name="train", packages=("json",)),),
