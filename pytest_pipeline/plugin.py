@@ -105,6 +105,16 @@ def pytest_configure_node(node: WorkerController) -> None:
     node.workerinput["pipeline"] = session.to_workerinput(with_settings=awake_by_option(config))
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Let pytest-html, which reads it now, name a world that is not the real one."""
+    ours = session.config.stash.get(session_key, None)
+    if ours is not None and (header := ours.header()) is not None:
+        from pytest_pipeline.reports.html import note_world  # noqa: PLC0415 - asleep, nobody asks for it
+
+        note_world(session.config, header)
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Take down what this process holds for the run."""
     session = config.stash.get(session_key, None)

@@ -108,7 +108,7 @@ class Recorder:
             attempt.subtests.append(outcome)
         show(outcome, item, report, call)
         hide_secrets(report, self._session.redact)
-        tell_junit(item, *attempt.subtests, outcome)
+        tell_junit(item, *attempt.subtests, outcome, simulated=self._session.simulated)
         return report
 
     def _outcome(

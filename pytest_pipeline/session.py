@@ -94,6 +94,7 @@ class PipelineSession:
         self.process: str = "main" if self.is_controller else config.workerinput["workerid"]  # type: ignore[attr-defined]  # xdist's
         self.run = Run.from_wire(handed["run"]) if handed else _new_run(config)
         self._handed_settings = handed["settings"] if handed else None
+        self._handed_simulated = tuple(handed["simulated"]) if handed else ()
         self.met_a_row = False
         self._sandbox: SandboxChild | None = None
         self._tenant: Tenant | None = None
@@ -199,7 +200,7 @@ class PipelineSession:
     @property
     def simulated(self) -> tuple[str, ...]:
         """What of the world is not even a stand-in that really runs, but recorded."""
-        return self._tenant.simulated if self._tenant else ()
+        return self._tenant.simulated if self._tenant else self._handed_simulated
 
     def header(self) -> str | None:
         """Return what the report header says of the world, if it is not the real one."""
@@ -226,7 +227,8 @@ class PipelineSession:
 
     def to_workerinput(self, *, with_settings: bool) -> dict[str, Any]:
         """Return what a worker is handed, as JSON builtins. Secrets cross a pipe between two processes of the run."""
-        return {"run": self.run.to_wire(), "settings": self.settings.to_wire() if with_settings else None}
+        settings = self.settings.to_wire() if with_settings else None
+        return {"run": self.run.to_wire(), "settings": settings, "simulated": list(self.simulated)}
 
     @functools.cached_property
     def redact(self) -> Callable[[str], str]:

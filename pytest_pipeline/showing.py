@@ -9,11 +9,12 @@ import pytest
 from pytest_pipeline.outcome import Outcome, Status, worst
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 OUTCOME = "pipeline_outcome"
 """The attribute of a report: builtins only, since anything else is lost or kills on the way between processes."""
 
+_SIMULATED = "pipeline_simulated"
 _PROPERTIES = ("pipeline_row", "pipeline_status", "pipeline_blocked_by", "diagnostic", "fix")
 
 
@@ -54,14 +55,18 @@ def hide_secrets(report: pytest.TestReport, redact: Callable[[str], str]) -> Non
             report.longrepr = hidden
 
 
-def tell_junit(item: pytest.Item, *outcomes: Outcome) -> None:
-    """Let junit's properties say what the worst case says; junit reads them once, at the item's teardown."""
+def tell_junit(item: pytest.Item, *outcomes: Outcome, simulated: Sequence[str] = ()) -> None:
+    """Let junit's properties say what the worst case says, and what of the world was `simulated`.
+
+    Junit reads them once, at the item's teardown.
+    """
     status = worst(*(outcome.status for outcome in outcomes))
     said = next(outcome for outcome in outcomes if outcome.status is status)
     values = (said.row, said.status.value, said.blocked_by, said.diagnostic, said.fix)
     item.user_properties = [
-        *(pair for pair in item.user_properties if pair[0] not in _PROPERTIES),
+        *(pair for pair in item.user_properties if pair[0] not in (*_PROPERTIES, _SIMULATED)),
         *zip(_PROPERTIES, values, strict=True),
+        *([(_SIMULATED, ", ".join(simulated))] if simulated else []),
     ]
 
 

@@ -361,20 +361,10 @@ def test_it():
 
 def started(pytester: pytest.Pytester, *options: str) -> subprocess.Popen[str]:
     pytester.makepyfile(test_inner=SLOW)
-    # A base of its own: else pytest removes at its end what large runs before it have left, which takes minutes.
-    base = f"--basetemp={pytester.path / 'base'}"
+    # Ctrl-C must be heard also where these tests run in the background of a shell, which has it ignored.
+    program = "import signal, sys, pytest; signal.signal(2, signal.default_int_handler); sys.exit(pytest.main())"
     process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-p",
-            "no:randomly",
-            base,
-            "--readiness-json=r.json",
-            *options,
-            "test_inner.py",
-        ],
+        [sys.executable, "-c", program, "-p", "no:randomly", "--readiness-json=r.json", *options, "test_inner.py"],
         cwd=pytester.path,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

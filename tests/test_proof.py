@@ -1,4 +1,4 @@
-"""The proof, row by row: each fault is caught by its own row in its own words; odd worlds are no alarm.
+"""The proof, a part of it: faults are caught by their own row in its own words; odd worlds are no alarm.
 
 A row that loses its assertion, or an observation that no longer looks, turns these red.
 """
@@ -13,8 +13,8 @@ import pytest
 from pytest_pipeline.catalogue import CATALOGUE
 from pytest_pipeline.sandbox.faults import FAULTS
 from pytest_pipeline.sandbox.prove import HEALTHY, scenarios
-from pytest_pipeline.sandbox.variants import VARIANTS
 
+ODD = ("noisy-host", "conda-environment", "two-gpus", "model-hub-cache", "cpu-only")
 ROWS = [row for row, mode in CATALOGUE.items() if mode.phase <= 2]  # those that the suite has so far
 
 
@@ -31,15 +31,16 @@ def prove(*ids: str) -> list[str]:
 
 
 @pytest.mark.parametrize("row", ROWS)
-def test_every_fault_of_a_row_is_caught_by_it(row: str) -> None:
-    faults = [fault.id for fault in FAULTS.values() if fault.row == row]
-    assert faults, f"{row} has no fault: it is unproven"
+def test_a_gross_and_a_subtle_fault_of_a_row_are_caught_by_it(row: str) -> None:
+    """The whole proof has an env of its own, which CI runs too: it takes minutes."""
+    faults = {fault.kind: fault.id for fault in reversed(FAULTS.values()) if fault.row == row}
+    assert "subtle" in faults, f"{row} has no fault that is easily passed over: it is unproven"
 
-    prove(*faults)
+    prove(*faults.values())
 
 
-def test_no_healthy_world_raises_an_alarm() -> None:
-    prove(HEALTHY, *VARIANTS)
+def test_healthy_worlds_raise_no_alarm() -> None:
+    prove(HEALTHY, *ODD)
 
 
 @pytest.mark.parametrize(("phase", "fewest"), [(1, 35), (2, 50)])

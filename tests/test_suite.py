@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -54,6 +55,21 @@ def test_the_header_says_that_it_is_the_sandbox(pytester: pytest.Pytester) -> No
         "pipeline: SANDBOX, all of it on this machine; it says nothing about your hosts "
         "(simulated: accelerator; injected: ebs-ro)" in ran.outlines
     )
+
+
+@pytest.mark.parametrize("processes", [(), ("-n2",)], ids=["serial", "xdist"])
+def test_every_report_says_what_was_simulated(pytester: pytest.Pytester, processes: tuple[str, ...]) -> None:
+    run(pytester, "--sandbox", "--junit-xml=j.xml", "--html=h.html", *processes)
+    junit = ET.parse(pytester.path / "j.xml")  # noqa: S314  # of our own making
+    html = (pytester.path / "h.html").read_text(encoding="utf-8")
+    said = [
+        {one.get("name"): one.get("value") for one in case.iter("property")}.get("pipeline_simulated")
+        for case in junit.iter("testcase")
+    ]
+
+    assert said
+    assert set(said) == {"accelerator"}
+    assert "SANDBOX, all of it on this machine; it says nothing about your hosts (simulated: accelerator" in html
 
 
 def test_the_users_own_aws_is_not_looked_at_in_the_sandbox(
