@@ -33,7 +33,7 @@ def prove(*ids: str) -> list[str]:
 @pytest.mark.parametrize("row", ROWS)
 def test_a_gross_and_a_subtle_fault_of_a_row_are_caught_by_it(row: str) -> None:
     """The whole proof has an env of its own, which CI runs too: it takes minutes."""
-    faults = {fault.kind: fault.id for fault in reversed(FAULTS.values()) if fault.row == row}
+    faults = {fault.kind: fault.id for fault in reversed([*FAULTS.values()]) if fault.row == row}
     assert "subtle" in faults, f"{row} has no fault that is easily passed over: it is unproven"
 
     prove(*faults.values())

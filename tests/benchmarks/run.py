@@ -9,9 +9,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import signal
 import socket
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
@@ -156,6 +158,64 @@ def black_hole(folder: Path, runs: int) -> str:
     return f"cloud and host black-holed | verdict after {took:.1f} s, {failed} failed rows | 15 s, 2 rows"
 
 
+LOOK = """
+import sys
+from pytest_pipeline.connections.local import open_local
+from pytest_pipeline.observers.host import look_at_host
+from pytest_pipeline.observers.host_request import HostRequest
+for _ in range(int(sys.argv[2])):
+    seen = look_at_host(open_local(), HostRequest(model=sys.argv[1], write_test=False), 30.0).model.value
+    assert not [one for one in seen.findings if one.fatal], seen.findings
+    print(seen.took_s)
+"""
+
+
+def model_files(folder: Path, runs: int) -> str:
+    """Whole folders of real bytes with a tokenizer of Mistral's size; what the host itself needed to look at one."""
+    took = {}
+    for shards, size_gb in ((2, 0.07), (2, 1.0), (8, 1.0)):
+        place = folder / f"{shards}-{size_gb}"
+        make_model(place, shards, int(size_gb * 10**9))
+        ran = subprocess.run(
+            [sys.executable, "-c", LOOK, str(place), str(4 * runs)], capture_output=True, text=True, check=True
+        )
+        took[shards, size_gb] = statistics.median(map(float, ran.stdout.split()))
+        shutil.rmtree(place)
+    each = "; ".join(f"{shards} shards of {gb:g} GB together {s * 1000:.0f} ms" for (shards, gb), s in took.items())
+    return f"model-files, on the host | {each} | 100 ms for 1 GB"
+
+
+def make_model(place: Path, shards: int, size_bytes: int) -> None:
+    place.mkdir()
+    tensors = 291 // shards  # as many as Mistral 7B has
+    each_bytes = size_bytes // shards // tensors // 2 * 2
+    block = os.urandom(each_bytes)
+    names = [f"model-{number:05}-of-{shards:05}.safetensors" for number in range(1, shards + 1)]
+    places: dict[str, str] = {}
+    for name in names:
+        header = {
+            f"{name}.{number}.weight": {
+                "dtype": "BF16",
+                "shape": [each_bytes // 2],
+                "data_offsets": [number * each_bytes, (number + 1) * each_bytes],
+            }
+            for number in range(tensors)
+        }
+        places |= dict.fromkeys(header, name)
+        text = json.dumps(header).encode()
+        with (place / name).open("wb") as file:
+            file.write(struct.pack("<Q", len(text)) + text)
+            for _ in range(tensors):
+                file.write(block)
+    index = {"metadata": {"total_size": each_bytes * tensors * shards}, "weight_map": places}
+    (place / "model.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
+    (place / "config.json").write_text('{"architectures": ["AnyForCausalLM"], "vocab_size": 32768}', encoding="utf-8")
+    vocabulary = {f"token{number:05}": number for number in range(32768)}
+    merges = [[f"tok{number:05}", "en"] for number in range(58980)]
+    tokenizer = {"model": {"type": "BPE", "vocab": vocabulary, "merges": merges}, "added_tokens": []}
+    (place / "tokenizer.json").write_text(json.dumps(tokenizer, indent=2), encoding="utf-8")
+
+
 START = """
 import sys, time, pathlib
 started = time.perf_counter()
@@ -211,7 +271,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     runs = parser.parse_args().runs
     print("| what | measured | must reach |\n|---|---|---|")
-    for measure in (preflight, phase_1, rows, asleep, black_hole, sandbox):
+    for measure in (preflight, phase_1, model_files, rows, asleep, black_hole, sandbox):
         with tempfile.TemporaryDirectory() as folder:
             (Path(folder) / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
             os.environ["XDG_CACHE_HOME"] = str(Path(folder) / "cache")
