@@ -11,7 +11,9 @@ _MODEL_PARTS = (
     "imposters", "safetensors", "model_code", "model_place", "model_shapes", "model_tokenizer", "model_vocabulary",
     "model_weights",
 )  # fmt: skip
-_CONTEXT_PARTS = ("frame", "interpreter", "distributions", "imports", "context", "entry_points", "script_syntax")
+_CONTEXT_PARTS = (
+    "frame", "interpreter", "distributions", "imports", "context", "entry_points", "deployed", "script_syntax",
+)  # fmt: skip
 _SHARE = 0.9  # of its own deadline a probe may use, so that its answer comes before the frame's
 
 

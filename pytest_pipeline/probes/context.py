@@ -17,7 +17,7 @@ import time
 
 SHARE = 0.5  # of the time for all imports that a single one may take
 SAID_BYTES = 16384  # of what a step says on stderr
-CHILDS_PARTS = ("imports", "distributions", "entry_points", "script_syntax")
+CHILDS_PARTS = ("imports", "distributions", "entry_points", "deployed", "script_syntax")
 WATCH_S = 0.5  # how often a child that is silent is looked after
 LEAST_FREE_BYTES = 1024**3  # with less, a trial might take what a neighbour on the device needs
 COLD = "; a cold disk may be the reason: run again, or raise host.import_timeout_s"

@@ -41,7 +41,7 @@ def take(order: list, parts: dict) -> object:
         return trial(int(key), precision)
     if kind == "package":
         return package(key, parts["distributions"])
-    return parts["entry_points"].examine(key, parts["script_syntax"])
+    return parts["entry_points"].examine(key, parts)
 
 
 def attempt(look: object) -> dict:

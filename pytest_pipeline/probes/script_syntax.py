@@ -7,6 +7,17 @@ import ast
 import os
 import sys
 
+OF_EVERY_MODULE = {
+    "__name__",
+    "__doc__",
+    "__file__",
+    "__spec__",
+    "__loader__",
+    "__package__",
+    "__dict__",
+    "__builtins__",
+}
+
 CAUGHT = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
 LEAVES = {"exit", "_exit", "abort", "quit"}
 SAME = ("abspath", "str", "Path", "fspath", "absolute")
@@ -210,3 +221,39 @@ def dotted(node: object) -> str:
         called = dotted(node.func)
         return called + "()" if called else ""
     return ""
+
+
+def bound_in(file: str) -> object:
+    """Return the names that a module binds; None where that is known only when it runs."""
+    try:
+        with open(file, "rb") as source:
+            tree = ast.parse(source.read())
+    except (OSError, SyntaxError, ValueError):
+        return None  # said where the file itself is looked at
+    names, todo = set(), list(tree.body)
+    package = os.path.basename(file) == "__init__.py"
+    while todo:
+        node = todo.pop()
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            inside = list(ast.walk(node))
+            if any(binds_above(one) for one in inside):
+                return None
+            names.add(node.name)
+            names.update(name for one in inside if isinstance(one, ast.Global) for name in one.names)
+            continue
+        if isinstance(node, (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.Lambda)):
+            continue  # what they bind is their own
+        if isinstance(node, ast.AnnAssign) and node.value is None:
+            continue
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            of_itself = (
+                package and getattr(node, "level", 0) == 1 and not node.module
+            )  # found as its part, or not at all
+            named = [one for one in node.names if one.asname or not of_itself]
+            names.update(one.asname or one.name.split(".")[0] for one in named)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+        elif binds_unseen(node):
+            return None
+        todo.extend(ast.iter_child_nodes(node))
+    return None if names & {"*", "__getattr__"} else names

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import time
 from pathlib import Path
 from typing import Any
 
@@ -183,7 +184,14 @@ class World:
         return answers
 
     def left_over(self) -> list[str]:
-        """Processes of the probe that still live. Its own nonce is in the argv of each."""
+        """Processes of the probe that still live. A killed one may take a moment to be gone."""
+        end = time.monotonic() + 5
+        while (found := self._alive()) and time.monotonic() < end:
+            time.sleep(0.02)  # nobody tells us of the end of a stranger's children
+        return found
+
+    def _alive(self) -> list[str]:
+        """Its own nonce is in the argv of each."""
         found = []
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit() and int(entry.name) != os.getpid():

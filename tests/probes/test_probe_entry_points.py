@@ -10,7 +10,7 @@ from importlib.machinery import ModuleSpec
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from probe_parts import PYTHONS, part, source, working_python
+from probe_parts import PYTHONS, part, parts, source, working_python
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +25,7 @@ def examine(folder: Path, script: str = "train.py", **files: str) -> dict[str, A
         file = folder / f"{package.replace('__', '/')}{'/__init__' if package != name else ''}.py"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(f"{text}\nopen({str(folder / 'executed')!r}, 'w')\n", encoding="utf-8")
-    found: dict[str, Any] = part("entry_points").examine(str(folder / script), part("script_syntax"))
+    found: dict[str, Any] = part("entry_points").examine(str(folder / script), parts())
     assert not (folder / "executed").exists()
     return found
 
@@ -615,10 +615,11 @@ def test_a_script_that_is_not_there_is_an_error(tmp_path: Path) -> None:
 
 def examined_by(python: Path | str, script: Path) -> dict[str, Any]:
     """Return what another interpreter finds."""
+    sources = {name: source(name) for name in ("entry_points", "deployed", "script_syntax")}
     program = (
-        f"import types\nm = types.ModuleType('m')\nexec({source('script_syntax')!r}, m.__dict__)\n"
-        f"e = types.ModuleType('e')\nexec({source('entry_points')!r}, e.__dict__)\n"
-        f"import json\nprint(json.dumps(e.examine({str(script)!r}, m)))"
+        f"import json, types\nparts = {{}}\nfor name, text in {sources!r}.items():\n"
+        "    parts[name] = types.ModuleType(name)\n    exec(text, parts[name].__dict__)\n"
+        f"print(json.dumps(parts['entry_points'].examine({str(script)!r}, parts)))"
     )
     ran = subprocess.run([python, "-c", program], capture_output=True, text=True, check=True)
     found: dict[str, Any] = json.loads(ran.stdout)
