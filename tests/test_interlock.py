@@ -44,7 +44,16 @@ def test_another_gate_is_there_also_for_those_who_insist() -> None:
             "the gate of laptop, run gate-1 (pid 812) has the host to itself", "co-tenants", "ps -fp 812"
         )  # fmt: skip
     unseen = replace(NOBODY, lock=Reading.of(HostLock(taken=False)))
-    assert blocked(unseen) == ("another gate has the host to itself", "co-tenants", "")
+    for share in (False, True):
+        assert blocked(unseen, share=share) == ("somebody who cannot be seen has the host to itself", "co-tenants", "")
+
+
+def test_somebody_who_locks_and_is_no_gate_may_be_insisted_on() -> None:
+    locked = replace(NOBODY, lock=Reading.of(HostLock(taken=False, pid=7, folder="/dev/shm")))
+    assert blocked(locked) == (
+        "pid 7, which is no gate, holds a lock on /dev/shm; --share-host to insist", "co-tenants", "fuser -v /dev/shm"
+    )  # fmt: skip
+    require_alone(locked, None, share=True)
 
 
 def test_a_run_is_alive_there() -> None:
@@ -94,7 +103,7 @@ def test_rows_of_one_run_wait_for_each_other(tmp_path: Path) -> None:
     file = tmp_path / "alone.lock"
     with (
         turn(file, patience_s=9),
-        pytest.raises(Blocked, match=r"another row of this run has had the host to itself for 0\.1 s"),
+        pytest.raises(Blocked, match=r"other rows of this run have had the host to themselves for 0\.1 s"),
         turn(file, patience_s=0.1),
     ):
         pytest.fail("two rows had it at once")
@@ -122,6 +131,12 @@ def test_load(gpu_host, evidence, part):
         evidence(meanwhile=gpu_host.probe(ASKED).stdout.decode())
     evidence(afterwards=gpu_host.probe(ASKED).stdout.decode())
 """
+LOST = """
+import glob, os, signal
+for path in glob.glob("/proc/[0-9]*/cmdline"):
+    if b"\\0pipeline-gate of " in open(path, "rb").read():
+        os.kill(int(path.split("/")[2]), signal.SIGKILL)
+"""
 OTHER_GATE = """
 import fcntl, os, subprocess, sys
 again = "import fcntl, os, time; fcntl.flock(os.open('/dev/shm', 0), 2); print('locked', flush=True); time.sleep(99)"
@@ -143,6 +158,53 @@ def test_the_host_is_held_while_a_row_loads_it_and_nothing_is_left_there(pipelin
         assert made.report["run_id"] in case["evidence"]["meanwhile"]
         assert case["evidence"]["meanwhile"].endswith("] held []\n")
         assert "] free []" in case["evidence"]["afterwards"] or "] held []" in case["evidence"]["afterwards"]
+
+
+@needs_namespaces
+def test_a_lock_that_was_lost_meanwhile_is_not_passed_over(one_process: Runner) -> None:
+    """The kernel may kill its holder, as it does where a row fills the memory."""
+    made = replace(one_process, subprocess=True).run(ROWS.replace("probe(ASKED)", f"probe({LOST!r})", 1), "--sandbox")
+
+    assert made.rows["load"]["status"] == "blocked"
+    assert "the lock on the host was lost meanwhile" in made.rows["load"]["why"]
+
+
+@needs_namespaces
+def test_a_holder_of_the_lock_is_no_run_whatever_the_components_are_called(one_process: Runner) -> None:
+    components = '--pipeline-set=pipeline.components=[{name = "any", match = "train|torchrun|gate|launch"}]'
+    made = replace(one_process, subprocess=True).run(
+        """
+@row("look")
+def test_look(gpu_host, evidence):
+    with gpu_host.alone():
+        pass
+
+@row("other")
+def test_other(gpu_host, evidence):
+    from pytest_pipeline.observers.host import locked_host
+    from pytest_pipeline.observers.host_request import SystemRequest
+    connection, asked = gpu_host._open().connection, SystemRequest(components={"any": "train|torchrun|gate|launch"})
+    with locked_host(connection, asked, 20.0, name="laptop"), locked_host(connection, asked, 20.0, name="me") as seen:
+        evidence(runs=len(seen.system.processes.value.runs), taken=seen.lock.value.taken, who=seen.lock.value.holder)
+""",
+        "--sandbox",
+        components,
+    )
+
+    assert made.rows["look"]["status"] == "passed"
+    assert made.rows["other"]["cases"][0]["evidence"] == {"runs": 0, "taken": False, "who": "laptop"}
+
+
+def test_it_is_not_taken_twice(one_process: Runner) -> None:
+    made = one_process.run("""
+@row("twice")
+def test_twice(gpu_host):
+    gpu_host._mine.acquire()
+    with gpu_host.alone():
+        pass
+""", "--pipeline-set=host.connection=local", "--pipeline-set=host.kind=other")  # fmt: skip
+
+    assert "gpu_host.alone() inside of another one: the host is ours already" in made.text
 
 
 @needs_namespaces

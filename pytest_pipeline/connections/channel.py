@@ -79,13 +79,17 @@ class SshConnection:
         alarm = threading.Timer(timeout_s, exchange.time_out)
         alarm.daemon = True
         alarm.start()
-        ready = False
+        ready, status = False, -1
         try:
             ready = exchange.run_until(until, command, stdin)
+            alarm.cancel()  # one that has gone off already closes the channel
+            ready = ready and not exchange.timed_out
             if ready:
                 return HeldChannel(channel, bytes(exchange.stdout))
             status = channel.recv_exit_status()
         except (paramiko.SSHException, OSError) as error:
+            if not exchange.timed_out and self._transport.is_active():
+                raise troubles.no_commands(self._address, self._port) from error
             if not exchange.timed_out:
                 raise self._lost(command) from error
         finally:
@@ -126,6 +130,12 @@ class HeldChannel:
     def __init__(self, channel: paramiko.Channel, stdout: bytes) -> None:
         self.stdout = stdout
         self._channel = channel
+
+    @property
+    def alive(self) -> bool:
+        """Whether it is still there."""
+        transport = self._channel.get_transport()
+        return not self._channel.closed and not self._channel.exit_status_ready() and bool(transport.is_active())
 
     def close(self) -> None:
         """End its input, wait until it has ended too, and close the channel."""
@@ -168,7 +178,8 @@ class _Exchange:
         """Send a command and the beginning of its input; return whether it printed a mark before it ended."""
         self._channel.set_combine_stderr(True)
         self._channel.exec_command(command)
-        self._channel.sendall(stdin)
+        with contextlib.suppress(OSError, EOFError, paramiko.SSHException):  # as in `_send`
+            self._channel.sendall(stdin)
         self._receive(self._channel.recv, self.stdout, until=mark)
         return mark in self.stdout
 

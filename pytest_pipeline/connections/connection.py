@@ -96,6 +96,10 @@ class Held(Protocol):
     stdout: bytes
     """What it had printed when it was ready."""
 
+    @property
+    def alive(self) -> bool:
+        """Whether it is still there: what is held on the host is so for as long."""
+
     def close(self) -> None:
         """End its input, and with that the command. A second call does nothing."""
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _CHUNK_BYTES = 65536
+_TERM_S = 1.0  # in which a probe ends what it has started, in sessions of their own
 _ENDING_S = 2.0  # an end of input may take to end a program
 
 
@@ -36,10 +37,10 @@ def run_to_end(argv: Sequence[str], *, stdin: bytes, timeout_s: float) -> Finish
             exit_status=status if status >= 0 else 128 - status, stdout=bytes(printed[0]), stderr=bytes(printed[1])
         )
     finally:
+        _end(process)
         if not ended:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-        _end(process)
+                os.killpg(process.pid, signal.SIGKILL)  # what it started, and is still there
 
 
 class HeldProcess:
@@ -48,6 +49,11 @@ class HeldProcess:
     def __init__(self, process: subprocess.Popen[bytes], stdout: bytes) -> None:
         self.stdout = stdout
         self._process = process
+
+    @property
+    def alive(self) -> bool:
+        """Whether it is still there."""
+        return self._process.poll() is None
 
     def close(self) -> None:
         """End its input; whatever is left of it after a while is killed."""
@@ -108,15 +114,23 @@ def _end(process: subprocess.Popen[bytes], *, patience_s: float = 0.0) -> None:
     with contextlib.suppress(BrokenPipeError):
         if process.stdin is not None:
             process.stdin.close()
-    try:
-        process.wait(patience_s)
-    except subprocess.TimeoutExpired:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    if not _ended(process, patience_s):
+        for number, patience in ((signal.SIGTERM, _TERM_S), (signal.SIGKILL, None)):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, number)
+            if _ended(process, patience):
+                break
     for stream in (process.stdout, process.stderr):
         if stream is not None:
             stream.close()
+
+
+def _ended(process: subprocess.Popen[bytes], patience_s: float | None) -> bool:
+    try:
+        process.wait(patience_s)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
 
 
 def _exchange(process: subprocess.Popen[bytes], stdin: bytes, timeout_s: float) -> tuple[bytearray, bytearray]:

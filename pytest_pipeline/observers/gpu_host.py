@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import socket
+import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from pytest_pipeline.observers.s3_attempt import BucketAccess
     from pytest_pipeline.settings import Settings
 
-_PATIENCE_S = 600.0  # longer than any row may take that has the host to itself
+_PATIENCE_S = 3600.0  # several rows may have it to themselves before
 
 
 @contextlib.contextmanager
@@ -56,6 +57,7 @@ class GpuHost:
     ) -> None:
         self.id = instance_id
         self._folder = folder  # of the run
+        self._mine = threading.Lock()
         self._settings = settings
         self._observations = observations
         self._access = access
@@ -133,14 +135,20 @@ class GpuHost:
         a run is alive there or somebody else computes on the GPUs that the pipeline uses; or where that cannot be told.
         Rows of one run wait for each other. Leaves nothing behind on the host.
         """
+        if self._mine.locked():
+            raise RuntimeError("gpu_host.alone() inside of another one: the host is ours already")
         opened = self._open()
+        used = used_ids(self.readings.contexts, self._settings.requirements.gpus)  # looked at before it is ours
         asked = SystemRequest(components=request_of(self._settings).system.components)
         name = f"{socket.gethostname()}, run {self._folder.name}"
-        with turn(self._folder / f"alone-{self.id}.lock", patience_s=_PATIENCE_S), contextlib.ExitStack() as stack:
+        with (
+            self._mine,
+            turn(self._folder / f"alone-{self.id}.lock", patience_s=_PATIENCE_S),
+            contextlib.ExitStack() as stack,
+        ):
             with _or_blocked():
                 timeout_s = self._settings.host.command_timeout_s
                 company = stack.enter_context(locked_host(opened.connection, asked, timeout_s, name=name))
-            used = used_ids(self.readings.contexts, self._settings.requirements.gpus)
             require_alone(company, used, share=self._settings.host.share)
             yield
 

@@ -11,7 +11,7 @@ from pytest_pipeline.connections.connection import CommandTimedOut, ConnectionFa
 from pytest_pipeline.observers.host_answer import Printed, all_missing, decode, decode_company, decode_writes
 from pytest_pipeline.observers.host_request import company_program, facts_program, writes_program
 from pytest_pipeline.observers.launch import ask, ask_python, command, hold
-from pytest_pipeline.outcome import Reading
+from pytest_pipeline.outcome import Blocked, Reading
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -60,7 +60,7 @@ def locked_host(connection: Connection, request: SystemRequest, timeout_s: float
     """Hold the one lock of a host, as `name`; yield whether it was to be had, and who else is there.
 
     It ends with the block, with the gate and with the connection, whichever is first; after an hour at the latest.
-    Raises ConnectionFailed, CommandTimedOut, OutputTooLong.
+    Raises ConnectionFailed, CommandTimedOut, OutputTooLong; and Blocked, where it was lost before the block's end.
     """
     nonce = secrets.token_hex(8)
     program = company_program(request, nonce, _share_of(timeout_s), hold_s=_HELD_S)
@@ -76,6 +76,8 @@ def locked_host(connection: Connection, request: SystemRequest, timeout_s: float
         return
     with contextlib.closing(held):
         yield decode_company(Printed(nonce=nonce, stdout=held.stdout), request)
+        if not held.alive:
+            raise Blocked("the lock on the host was lost meanwhile: others may have been there", by="co-tenants")
 
 
 def _run(way: Opened | Connection, program: bytes, nonce: str, timeout_s: float) -> Printed | Reading[None]:

@@ -121,7 +121,9 @@ def decode_company(printed: Printed, request: SystemRequest) -> Company:
 def _host_lock(answer: object) -> Reading[HostLock]:
     def read(value: object) -> HostLock:
         of = mapping(value, "the host's lock")
-        return HostLock(taken=flag(of, "taken"), pid=whole(of, "pid"), holder=text(of, "holder"))
+        return HostLock(
+            taken=flag(of, "taken"), folder=text(of, "folder"), pid=whole(of, "pid"), holder=text(of, "holder")
+        )
 
     return reading(answer, "the host's lock", by=_SHARED, read=read)
 

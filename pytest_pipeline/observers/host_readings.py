@@ -212,10 +212,11 @@ class HostReadings:
 class HostLock:
     """The lock that keeps two gates from loading one host. Not `taken`: `holder` has it, by the process `pid`.
 
-    `pid` is 0 where it cannot be seen, `holder` "" where it does not say whose gate it is of.
+    `pid` is 0 where it cannot be seen, `holder` "" where it does not say whose gate it is of: it may be of none.
     """
 
     taken: bool
+    folder: str = ""
     pid: int = 0
     holder: str = ""
 

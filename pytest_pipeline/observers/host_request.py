@@ -14,6 +14,7 @@ _MODEL_PARTS = (
 _CONTEXT_PARTS = (
     "frame", "interpreter", "distributions", "imports", "context", "entry_points", "deployed", "script_syntax",
 )  # fmt: skip
+_ANOTHER_ENDS_S = 5.0  # a holder that was let go may need on a busy host
 _SHARE = 0.9  # of its own deadline a probe may use, so that its answer comes before the frame's
 
 
@@ -184,19 +185,16 @@ def writes_program(request: S3Request, nonce: str, deadline_s: float) -> bytes:
     return _program(probes, ["metadata", "s3_credentials", "s3_request", "s3"], nonce, deadline_s)
 
 
-def company_program(request: SystemRequest, nonce: str, deadline_s: float, *, hold_s: float) -> str:
-    """Return the program that takes the host's lock and looks who else is there, and holds it while its input is open.
-
-    It is the text of one argument: its input is not its own.
-    """
+def company_program(request: SystemRequest, nonce: str, deadline_s: float, *, hold_s: float) -> bytes:
+    """Return the program that takes the host's lock, looks who else is there, and holds it while its input is open."""
     own_s = deadline_s * _SHARE
     probes = {
-        "interlock": {},
+        "interlock": {"wait_s": _ANOTHER_ENDS_S},
         "gpus": {"deadline_s": own_s, "nonce": nonce},
         "system": {**asdict(request), "metadata_address": "", "nonce": nonce, "deadline_s": own_s},
     }
     parts = ["program", "gpus", "processes", "locks", "system", "interlock"]
-    return _program(probes, parts, nonce, deadline_s, hold_s=hold_s).decode("ascii")
+    return _program(probes, parts, nonce, deadline_s, hold_s=hold_s)
 
 
 def _s3(request: S3Request, nonce: str, deadline_s: float, *, effects: bool) -> dict[str, Any]:

@@ -6,6 +6,7 @@ It is looked at anew each time, while the host's lock is held: what was seen whe
 from __future__ import annotations
 
 import contextlib
+import shlex
 import time
 from typing import TYPE_CHECKING
 
@@ -34,7 +35,7 @@ def turn(file: Path, *, patience_s: float) -> Generator[None]:
                 yield
                 return
         if time.monotonic() > end:
-            raise Blocked(f"another row of this run has had the host to itself for {patience_s:g} s", by=_SHARED)
+            raise Blocked(f"other rows of this run have had the host to themselves for {patience_s:g} s", by=_SHARED)
         time.sleep(_POLL_S)  # flock tells nobody when it is free
 
 
@@ -42,14 +43,17 @@ def require_alone(company: Company, used: set[str] | None, *, share: bool) -> No
     """Raise Blocked where another gate holds the host, and unless it may be shared where others work there.
 
     `used` are the ids of the GPUs that matter, None for all. Also raises Blocked where who is there cannot be told.
+    Somebody who locks without being a gate may be shared with, too.
     """
     lock = company.lock.value
-    if not lock.taken:
-        whose = f"the gate of {lock.holder}" if lock.holder else "another gate"
-        pid = f" (pid {lock.pid})" if lock.pid else ""
-        raise Blocked(f"{whose}{pid} has the host to itself", by=_SHARED, remedy=f"ps -fp {lock.pid}" if pid else "")
+    if not lock.taken and (lock.holder or not lock.pid):
+        whose = f"the gate of {lock.holder} (pid {lock.pid})" if lock.holder else "somebody who cannot be seen"
+        raise Blocked(f"{whose} has the host to itself", by=_SHARED, remedy=f"ps -fp {lock.pid}" if lock.pid else "")
     if share:
         return
+    if not lock.taken:
+        held = f"pid {lock.pid}, which is no gate, holds a lock on {lock.folder}"
+        raise Blocked(f"{held}{_INSIST}", by=_SHARED, remedy=f"fuser -v {shlex.quote(lock.folder)}")
     runs = company.system.processes.value.runs
     if runs:
         pids = ",".join(str(one.pid) for one in runs)

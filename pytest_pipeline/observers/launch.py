@@ -29,6 +29,17 @@ fi
 section interpreters printf %s "$tried"
 if [ "$python" ]; then section ended printf '%s\\n' "$python" "$version" "$status"; fi
 """
+# The program is no argument: it is too long for one, and whoever reads the list of processes takes its words for names.
+_READ = """\
+import os, sys
+left, text = int(sys.argv[1]), b""
+while left:
+    part = os.read(0, left)
+    if not part:
+        sys.exit(1)
+    text, left = text + part, left - len(part)
+exec(compile(text, "<probe>", "exec"))
+"""
 _EXEC = """\
 if [ ! "$python" ]; then echo "python3 was not found, nor any other Python from 3.7 on" >&2; exit 127; fi
 exec "$python" -I {arguments}
@@ -64,12 +75,13 @@ def execute(source: bytes, nonce: str, deadline_s: float) -> bytes:
     return _input(_choose(nonce, deadline_s), _EXEC.format(arguments="-")) + source
 
 
-def hold(source: str, nonce: str, deadline_s: float, *, name: str) -> bytes:
-    """Return the input of `command` that turns it into a Python which runs this source, its input still open.
+def hold(program: bytes, nonce: str, deadline_s: float, *, name: str) -> bytes:
+    """Return the input of `command` that turns it into a Python which runs a program, its input still open behind it.
 
     `name` is what it is called in the host's list of processes: the last of its arguments.
     """
-    return _input(_choose(nonce, deadline_s), _EXEC.format(arguments=f"-c {quote(source)} {quote(name)}"))
+    arguments = f"-c {quote(_READ)} {len(program)} {quote(name)}"
+    return _input(_choose(nonce, deadline_s), _EXEC.format(arguments=arguments)) + program
 
 
 def _choose(nonce: str, deadline_s: float, contexts: tuple[ContextRequest, ...] = ()) -> str:

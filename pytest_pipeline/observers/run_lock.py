@@ -23,5 +23,6 @@ def run_lock(file: Path) -> Generator[bool]:
             yield False
         else:
             yield True
+            fcntl.flock(lock, fcntl.LOCK_UN)  # a row may leave a forked child, which has a copy of the descriptor
     finally:
         os.close(lock)

@@ -6,6 +6,7 @@ that ends. Source: flock(2).
 
 import fcntl
 import os
+import time
 
 # The first that is there. /dev/shm before /tmp: systemd-tmpfiles locks the folders that it is cleaning.
 FOLDERS = ("/dev/shm", "/tmp", "/")  # noqa: S108  # nothing is written there
@@ -15,21 +16,43 @@ held = []
 
 
 def read(request: dict, parts: dict) -> dict:
-    """Take the lock, and answer {"taken", "pid", "holder"}: else who holds it, and what that says of itself.
+    """Take the lock, and answer {"taken", "folder", "pid", "holder"}: else who holds it, and what that says of itself.
 
-    `pid` is 0 where it cannot be seen, as that of another container.
+    It is waited for `wait_s`. `pid` is 0 where it cannot be seen, as that of another container.
     """
-    folder = next(path for path in request.get("folders", FOLDERS) if os.path.isdir(path))
-    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    folder, opened = first_of(request.get("folders", FOLDERS))
+    end = time.monotonic() + request["wait_s"]
+    while not taken(opened):
+        if time.monotonic() > end:
+            pid = pid_of(opened, parts["locks"])
+            os.close(opened)
+            return {"taken": False, "folder": folder, "pid": pid, "holder": holder(pid)}
+        time.sleep(0.05)
+    held.append(opened)
+    return {"taken": True, "folder": folder, "pid": 0, "holder": ""}
+
+
+def first_of(folders: tuple) -> tuple:
+    """Return the first folder that may be opened, and its descriptor. Raises OSError where there is none."""
+    folder = next((one for one in folders if os.path.isdir(one) and os.access(one, os.R_OK)), folders[-1])
+    return folder, os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def taken(opened: int) -> bool:
+    """Take the lock, if nobody has it."""
     try:
         fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        locks = parts["locks"]
-        pid = next((pid for pid in locks.locked(os.fstat(opened), "/proc") if locks.lives(pid, "/proc")), 0)
-        os.close(opened)
-        return {"taken": False, "pid": pid, "holder": holder(pid)}
-    held.append(opened)
-    return {"taken": True, "pid": 0, "holder": ""}
+        return False
+    return True
+
+
+def pid_of(opened: int, locks: object) -> int:
+    """Return who holds the lock, 0 where that is not to be seen."""
+    try:
+        return next((pid for pid in locks.locked(os.fstat(opened), "/proc") if locks.lives(pid, "/proc")), 0)
+    except OSError:
+        return 0
 
 
 def holder(pid: int) -> str:

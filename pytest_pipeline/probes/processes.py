@@ -9,6 +9,8 @@ import os
 import pwd
 import re
 
+HOLDER = "pipeline-gate of "  # how the process begins its last argument that holds a gate's lock
+LINE_BYTES = 65536
 LARGEST = 8
 MATCHES = 50  # of a kind are answered; a run with more of them is no less alive
 KERNEL_THREAD = 0x00200000  # PF_KTHREAD
@@ -32,13 +34,12 @@ ONLOOKERS = ("vi", "vim", "nvim", "nano", "emacs", "less", "more", "view", "tail
 def look(components: dict, nonce: str, proc: str = "/proc") -> dict:
     """Read all processes. `components` are regular expressions by name; `{run_id}` in one stands for any run's."""
     patterns = [(name, re.compile(text.replace("{run_id}", r"\S+"))) for name, text in components.items()]
-    table, gate, hidden = scan(proc)
+    table, gate, hidden = scan(proc, nonce, lambda argv: (component_of(argv, patterns), is_trainer(argv)))
     boot_s = first_number(proc + "/uptime")
     found = {"components": [], "trainers": []}
     for one in table.values():
-        line = " ".join(one["argv"])
-        name = next((name for name, pattern in patterns if matches(pattern, line, one["argv"])), "")
-        if name or is_trainer(one["argv"]):
+        name, trains = one["told"]
+        if name or trains:
             if marked(one["pid"], nonce, proc):
                 gate.add(one["pid"])
             found["components" if name else "trainers"].append((one, name))
@@ -52,12 +53,19 @@ def look(components: dict, nonce: str, proc: str = "/proc") -> dict:
     return answers
 
 
-def matches(pattern: object, line: str, argv: list) -> bool:
-    """Whether a command line is that of a component, and not of somebody who looks at it."""
-    if not line or not pattern.search(line):
-        return False
-    program = program_of(argv) if argv[0].split() else ""
-    return program not in ONLOOKERS or program in pattern.pattern
+def component_of(argv: list, patterns: list) -> str:
+    """Return the component whose command line this is, "" for none; of somebody who looks at one it is not."""
+    line = " ".join(argv)
+    program = program_of(argv) if argv and argv[0].split() else ""
+    for name, pattern in patterns:
+        if line and pattern.search(line) and (program not in ONLOOKERS or program in pattern.pattern):
+            return name
+    return ""
+
+
+def is_of_a_gate(argv: list, nonce: str) -> bool:
+    """Whether a command line is a gate's; what ours starts in a container is no child of it, and has its nonce."""
+    return nonce in argv or (bool(argv) and argv[-1].startswith(HOLDER))
 
 
 def owners(pids: list, nonce: str, *, complete: bool, proc: str = "/proc") -> list:
@@ -67,13 +75,12 @@ def owners(pids: list, nonce: str, *, complete: bool, proc: str = "/proc") -> li
     """
     if not pids:
         return []
-    table, gate, _ = scan(proc)
+    table, gate, _ = scan(proc, nonce, lambda _: None)
     boot_s = first_number(proc + "/uptime")
     found = []
     for pid in pids[:MATCHES]:
         if pid in table:
-            # What the gate starts in a container is no child of ours; it has the nonce among its arguments.
-            if nonce in table[pid]["argv"] or marked(pid, nonce, proc):
+            if marked(pid, nonce, proc):
                 gate.add(pid)
             found.append(shown(table[pid], "", gate, boot_s))
         elif complete and not exists(pid):
@@ -100,28 +107,31 @@ def ended(pid: int) -> dict:
     }  # fmt: skip
 
 
-def scan(proc: str) -> tuple:
+def scan(proc: str, nonce: str, tell: object) -> tuple:
     """Return the processes by pid, the pids of the gate, and whether others may be hidden (hidepid of proc(5)).
 
+    Of a command line only what `tell` says of it is kept, and what may be shown: thousands of long ones take gigabytes.
     Kernel threads are left out. Where this /proc is that of another pid namespace, as in some containers, only those of
     what it shows are on this host that are of our own namespace.
     """
     itself = int(os.readlink(proc + "/self"))
     outer = itself != os.getpid()
     own = os.readlink(proc + "/self/ns/pid") if outer else ""
-    table, hidden = {}, False
+    table, gates, hidden = {}, set(), False
     for name in os.listdir(proc):
         if name.isdigit():
             try:
                 if not outer or os.readlink("%s/%s/ns/pid" % (proc, name)) == own:
                     one = process(proc, int(name))
+                    argv = one.pop("argv")
                     if not one["flags"] & KERNEL_THREAD:
-                        table[one["pid"]] = one
+                        table[one["pid"]] = dict(one, told=tell(argv), command=command(argv, one["name"]))
+                        gates |= {one["pid"]} if is_of_a_gate(argv, nonce) else set()
             except PermissionError:
                 hidden = True
             except (OSError, ValueError, IndexError):
                 pass  # it has ended meanwhile
-    return table, family(table, itself), hidden or (1 not in table and not outer)
+    return table, family(table, itself) | gates, hidden or (1 not in table and not outer)
 
 
 def process(proc: str, pid: int) -> dict:
@@ -131,7 +141,7 @@ def process(proc: str, pid: int) -> dict:
         before, _, after = file.read().rpartition(b")")
     fields = after.split()  # from the third one on
     with open(folder + "/cmdline", "rb") as file:
-        line = file.read(65536).decode("utf-8", "replace")
+        line = file.read(LINE_BYTES).decode("utf-8", "replace")
     return {
         "pid": pid,
         "name": before.partition(b"(")[2].decode("utf-8", "replace"),
@@ -178,7 +188,7 @@ def shown(one: dict, component: str, gate: set, boot_s: float) -> dict:
     return {
         "pid": one["pid"],
         "user": user,
-        "command": command(one["argv"], one["name"]),
+        "command": one["command"],
         "resident_bytes": one["resident_bytes"],
         "age_s": max(0.0, boot_s - one["started_ticks"] / os.sysconf("SC_CLK_TCK")),
         "component": component,

@@ -5,18 +5,17 @@ from __future__ import annotations
 import ast
 import json
 import re
+import signal
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from probe_parts import NAMES, PYTHONS, part, source, working_python
 
 from pytest_pipeline.observers.host_request import HostRequest, S3Request, VolumeRequest, facts_program, writes_program
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def run(program: bytes, python: str = sys.executable, **options: Any) -> subprocess.CompletedProcess[bytes]:
@@ -158,3 +157,27 @@ def test_modules_of_the_home_folder_are_not_imported(tmp_path: Path) -> None:
     (tmp_path / "json.py").write_text("raise SystemExit('the wrong json')")
     done = run(facts_program(HostRequest(), "n0nce", 9.0), cwd=tmp_path)
     assert facts(done.stdout, "n0nce")["format"] == 1
+
+
+def test_a_probe_that_is_asked_to_end_takes_along_what_it_started(tmp_path: Path) -> None:
+    """Also what has a session of its own: whoever kills the probe's group would leave that behind."""
+    slow = (
+        "import subprocess, sys\ndef read(request, parts):\n"
+        "    child = subprocess.Popen(['sleep', '97'], start_new_session=True)\n"
+        f"    open({str(tmp_path / 'pid')!r}, 'w').write(str(child.pid))\n    child.wait()\n"
+    )
+    request = json.dumps({"probes": {"slow": {}}, "deadline_s": 60.0})
+    with subprocess.Popen([sys.executable, "-I", "-"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as probe:
+        assert probe.stdin
+        probe.stdin.write(framed(request, {"slow": slow}))
+        probe.stdin.close()
+        end = time.monotonic() + 20
+        while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+            assert time.monotonic() < end
+            time.sleep(0.02)  # another process makes the file
+        probe.send_signal(signal.SIGTERM)
+        assert probe.wait(20) == 128 + signal.SIGTERM
+    child = Path("/proc") / (tmp_path / "pid").read_text()
+    while child.exists() and "(sleep) Z" not in (child / "stat").read_text() and time.monotonic() < end:
+        time.sleep(0.02)
+    assert not child.exists() or "(sleep) Z" in (child / "stat").read_text()
