@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_pipeline import Blocked
+from pytest_pipeline import Blocked, on_host
 from pytest_pipeline.observers.co_tenants import gb, in_words, others_on, strangers_on, used_gpus
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def judge_gpus(gpus: Sequence[Gpu], used: set[str] | None, system: SystemReading
     if elsewhere := [str(stranger) for gpu in others for stranger in strangers_on(gpu, system)]:
         evidence(elsewhere="; ".join(elsewhere))
     if found:
-        evidence.remedy(f"ps -fp {','.join(str(one.process.pid) for one in found)}")
+        evidence.remedy(on_host(f"ps -fp {','.join(str(one.process.pid) for one in found)}"))
         _fail("; ".join(str(one) for one in found), evidence)
     if runs := [str(other) for gpu in ours for other in others_on(gpu, system)]:
         raise Blocked(f"an earlier run is on the GPU: {'; '.join(runs)}", by="stale-processes")
@@ -116,7 +116,7 @@ def judge_runs(processes: Processes, locks: Mapping[str, Reading[LockFile]], evi
     if runs:
         more = f", and {len(runs) - _NAMED} more" if len(runs) > _NAMED else ""
         wrong.append("; ".join(_run(one) for one in runs[:_NAMED]) + more)
-        evidence.remedy(_look_or_kill(runs))
+        evidence.remedy(on_host(_look_or_kill(runs)))
     for path, reading in locks.items():
         lock = reading.value
         evidence(**{f"lock {path}": _lock_in_words(lock)})
@@ -124,7 +124,7 @@ def judge_runs(processes: Processes, locks: Mapping[str, Reading[LockFile]], evi
             holder = lock.holder or (lock.maker if lock.maker_lives else 0)
             by = f" by pid {holder}" if holder else ""
             if not runs:
-                evidence.remedy(f"fuser -v {shlex.quote(path)}")
+                evidence.remedy(on_host(f"fuser -v {shlex.quote(path)}"))
             if not any(one.pid == holder for one in runs):
                 wrong.append(f"{path} is locked{by}")
         elif lock.exists and lock.made:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 import pytest
 
 from matrix_tests.interpreters import needs_gpu
-from pytest_pipeline import Blocked
+from pytest_pipeline import Blocked, on_host
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -172,6 +172,7 @@ def judge_room(rooms: Sequence[Room], required_gb: float, evidence: Evidence) ->
     evidence(gpu_gb=_tenths(fullest.total_bytes), gpu=fullest.name, free_gb=_tenths(free_bytes))
     held = f", held by {', '.join(fullest.holders)}" if fullest.holders else ", and no process is named as the holder"
     if free_bytes < required_gb * _GB * _FREE_ENOUGH:
+        evidence.remedy(on_host("nvidia-smi --query-compute-apps=pid,used_memory,name --format=csv"))
         pytest.fail(f"only {_tenths(free_bytes)}GB of it free{held}", pytrace=False)
 
 

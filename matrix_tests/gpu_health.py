@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from matrix_tests.interpreters import needs_gpu
+from pytest_pipeline import on_host
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -103,7 +104,7 @@ def _fail(signs: Sequence[Sign], evidence: Evidence) -> None:
     if worst.broken:
         evidence.severity("critical")
     if worst.remedy:
-        evidence.remedy(worst.remedy)
+        evidence.remedy(on_host(worst.remedy))
     pytest.fail("; ".join(s.what if s.gpu == worst.gpu else f"GPU {s.gpu}: {s.what}" for s in ordered), pytrace=False)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_pipeline import Blocked
+from pytest_pipeline import Blocked, on_host
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,7 +37,7 @@ def judge_clock(
     evidence(offset_s=round(abs(off_s)), synchronized=kept, by=known.source if known else sync.reason)
     behind = "behind" if off_s < 0 else "ahead"
     if abs(off_s) >= _REFUSED_FROM_S:
-        evidence.remedy("sudo chronyc makestep" if known and known.source == "chronyc" else _KEEP_CLOCK)
+        evidence.remedy(on_host("sudo chronyc makestep" if known and known.source == "chronyc" else _KEEP_CLOCK))
         if uses_aws:
             evidence.severity("critical")
         pytest.fail(f"it is {behind}; AWS refuses signatures from 300 s on", pytrace=False)
@@ -103,7 +103,7 @@ def judge_names(names: Mapping[str, Reading[ResolvedName]], evidence: Evidence) 
     evidence(names=", ".join(names), count=len(names))
     if lost:
         evidence(name=", ".join(lost))
-        evidence.remedy(f"getent ahosts {next(iter(lost))}; cat /etc/resolv.conf")
+        evidence.remedy(on_host(f"getent ahosts {next(iter(lost))}; cat /etc/resolv.conf"))
         only = next(iter(lost))
         why = lost[only].removeprefix(f"{only}: ") if len(lost) == 1 else "; ".join(lost.values())
         pytest.fail(why, pytrace=False)

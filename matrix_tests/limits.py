@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_pipeline import on_host
 from pytest_pipeline.observers.co_tenants import gb
 
 if TYPE_CHECKING:
@@ -35,12 +36,12 @@ def judge_shared_memory(shared: SharedMemory, context: Context, required_gb: flo
     if shared.available_bytes >= required_gb * _GB:
         return
     if shared.total_bytes >= required_gb * _GB:
-        evidence.remedy("ls -lA /dev/shm")
+        evidence.remedy(on_host("ls -lA /dev/shm"))
         why = f"the rest of its {total_gb}GB is taken: a run that was killed leaves its files there"
         pytest.fail(f"{why} (context {context.name})", pytrace=False)
     size_gb = max(1, math.ceil(required_gb))
     remount = f"sudo mount -o remount,size={size_gb}G /dev/shm"
-    evidence.remedy(_of_container(context, f"--shm-size={size_gb}g") if context.wrap else remount)
+    evidence.remedy(_of_container(context, f"--shm-size={size_gb}g") if context.wrap else on_host(remount))
     pytest.fail(f"its size is {total_gb}GB in context {context.name}", pytrace=False)
 
 
@@ -106,4 +107,4 @@ def _more_files(limits: Limits, context: Context, required: int) -> str:
         return f"ulimit -n {required}  # in the setup of context {context.name}"
     if context.wrap:
         return _of_container(context, f"--ulimit nofile={required}")
-    return f"echo '* - nofile {required}' | sudo tee /etc/security/limits.d/training.conf"
+    return on_host(f"echo '* - nofile {required}' | sudo tee /etc/security/limits.d/training.conf")

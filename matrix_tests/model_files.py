@@ -16,10 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pytest_pipeline import Evidence, Reading
-    from pytest_pipeline.observers.host_access import SshSession
     from pytest_pipeline.observers.host_readings import Volume
     from pytest_pipeline.observers.model_readings import Finding, ModelFolder
-    from pytest_pipeline.settings import Disk, Host, Model
+    from pytest_pipeline.settings import Disk, Model
 
 _SAID_IN_FULL = 3
 _ROOT = "/"
@@ -66,23 +65,17 @@ def lost_volume(model: Model, disks: Mapping[str, Disk], volumes: Mapping[str, R
     return not_the_volume(volume, disks[nearest]) if volume else ""
 
 
-def to_fetch(folder: ModelFolder, model: Model, host: Host, session: SshSession | None) -> str:
-    """Return the command that mends the folder on its host, or nothing where nobody can know it."""
+def to_fetch(folder: ModelFolder, model: Model, *, user: str) -> str:
+    """Return the command for the host that mends the folder, or nothing where nobody can know it."""
     fatal = [one for one in folder.findings if one.fatal]
     if folder.exists and not fatal:
         return ""
     denied = sorted({one.denied for one in fatal if one.denied})
     if denied:
-        command = _to_open(denied, folder.real_path, session.user if session else host.user)
-    elif folder.exists and all(one.defect is Defect.UNREADABLE for one in fatal):
+        return _to_open(denied, folder.real_path, user)
+    if folder.exists and all(one.defect is Defect.UNREADABLE for one in fatal):
         return ""  # a disk that does not answer takes no copy
-    else:
-        command = _to_replace(folder, model)
-    if not command or host.connection == "local" or session is None:
-        return command
-    port = "" if session.port == 22 else f"-p {session.port} "
-    key = f"-i {shlex.quote(str(host.key))} " if host.key else ""
-    return f"ssh {key}{port}{shlex.quote(f'{session.user}@{session.address}')} {shlex.quote(command)}"
+    return _to_replace(folder, model)
 
 
 def _to_open(denied: list[str], real_path: str, user: str) -> str:

@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from matrix_tests.interpreters import release_of
-from pytest_pipeline import Blocked
+from pytest_pipeline import Blocked, on_host
 from pytest_pipeline.urls import without_secrets
 
 if TYPE_CHECKING:
@@ -47,10 +47,12 @@ _NOT_AWAITED = "host.import_timeout_s"  # named where an import was not waited f
 _INSTALL, _AGAIN, _NO_COMMAND = "install", "install --force-reinstall --no-deps", ""
 
 
-def judge_package(context: ContextReadings, package: str, machine: str, evidence: Evidence) -> None:
+def judge_package(
+    context: ContextReadings, package: str, machine: str, evidence: Evidence, wrap: Sequence[str] = ()
+) -> None:
     """Fail where a required package does not import, is another version than required, or lacks what it requires.
 
-    `machine` is the host's architecture as `uname -m` has it.
+    `machine` is the host's architecture as `uname -m` has it; `wrap` is what leads into the context.
     """
     required = Requirement(package)
     evidence(package=without_secrets(str(required)))
@@ -58,7 +60,7 @@ def judge_package(context: ContextReadings, package: str, machine: str, evidence
         evidence.not_applicable(f"it is not required on this host: {required.marker}")
     seen = context.packages[package]
     if seen.by == "dependencies":
-        evidence.remedy(_pip(_to_import(required, seen.reason, context), required, context))
+        evidence.remedy(_pip(_to_import(required, seen.reason, context), required, context, wrap))
         pytest.fail(seen.reason, pytrace=False)
     imported = seen.value
     installed: dict[str, Distribution] = {canonicalize_name(one.name): one for one in context.distributions.value}
@@ -73,7 +75,7 @@ def judge_package(context: ContextReadings, package: str, machine: str, evidence
         ((why, _NO_COMMAND) for why in clashes(required, installed)),
     )
     for why, how in troubles:
-        evidence.remedy(_pip(how, required, context))
+        evidence.remedy(_pip(how, required, context, wrap))
         pytest.fail(why, pytrace=False)
     if imported.guess:
         raise Blocked(
@@ -227,7 +229,10 @@ def _to_import(required: Requirement, reason: str, context: ContextReadings) -> 
     return _AGAIN if canonicalize_name(required.name) in installed else _INSTALL
 
 
-def _pip(how: str, required: Requirement, context: ContextReadings) -> str:
-    """Return the command to run in the context, where pip can mend it."""
+def _pip(how: str, required: Requirement, context: ContextReadings, wrap: Sequence[str]) -> str:
+    """Return the command for the context, where pip can mend it."""
+    if not how:
+        return ""
     python = context.interpreter.or_none.executable if context.interpreter.or_none else "python3"
-    return f"{shlex.quote(python)} -m pip {how} {shlex.quote(without_secrets(str(required)))}" if how else ""
+    words = [*wrap, python, "-m", "pip", *shlex.split(how), without_secrets(str(required))]
+    return on_host(shlex.join(words))

@@ -13,7 +13,7 @@ from matrix_tests.limits import judge_limits, judge_shared_memory, judge_unit
 from matrix_tests.model_files import judge_model, lost_volume, to_fetch
 from matrix_tests.packages import judge_package
 from matrix_tests.version_pins import judge_pins
-from pytest_pipeline import Blocked, failure_mode
+from pytest_pipeline import Blocked, failure_mode, on_host
 from pytest_pipeline.observers.co_tenants import used_ids
 
 if TYPE_CHECKING:
@@ -111,13 +111,20 @@ def test_gpu_memory(
     fix="pip install {package}",
     healthy="All dependencies installed",
 )
-def test_dependencies(gpu_host: GpuHost, pipeline_context: str, pipeline_package: str, evidence: Evidence) -> None:
+def test_dependencies(
+    gpu_host: GpuHost,
+    pipeline_context: str,
+    pipeline_package: str,
+    pipeline_settings: Settings,
+    evidence: Evidence,
+) -> None:
     """Import tests for each package"""
     gpu_host.end_if_none(evidence)
     if not pipeline_package:
         raise Blocked("requirements.packages", by="settings")
     context = gpu_host.context(pipeline_context)
-    judge_package(context, pipeline_package, gpu_host.facts.identity.arch, evidence)
+    wrap = context_settings(pipeline_settings, pipeline_context).wrap
+    judge_package(context, pipeline_package, gpu_host.facts.identity.arch, evidence, wrap)
 
 
 @failure_mode(
@@ -142,7 +149,8 @@ def test_model_files(
     lost = "" if folder.exists else lost_volume(model, pipeline_requirements.disk, gpu_host.readings.volumes)
     if lost:
         raise Blocked(lost, by="ebs-volume")
-    evidence.remedy(to_fetch(folder, model, pipeline_settings.host, gpu_host.session.or_none))
+    session = gpu_host.session.or_none
+    evidence.remedy(on_host(to_fetch(folder, model, user=session.user if session else pipeline_settings.host.user)))
     judge_model(folder, model, evidence)
 
 

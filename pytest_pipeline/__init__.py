@@ -2,6 +2,7 @@
 
 from pytest_pipeline.matrix import Area, FailureMode, Phase, Severity, failure_mode
 from pytest_pipeline.outcome import Blocked, Evidence, Outcome, Reading, Status
+from pytest_pipeline.remedy import on_host
 
 __all__ = [
     "Area",
@@ -14,4 +15,5 @@ __all__ = [
     "Severity",
     "Status",
     "failure_mode",
+    "on_host",
 ]

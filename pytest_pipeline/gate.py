@@ -149,7 +149,7 @@ class Gate:
                 run_id=run.id,
                 exit_status=status,
                 selection=shlex.join(args),
-                rerun=rerun_command(readiness, args),
+                rerun=rerun_command(readiness, args, self._config.args),
                 started=run.started,
                 duration_s=time.time() - run.started,
                 target=target_of(self._session),
@@ -212,12 +212,28 @@ class Gate:
         )
 
 
-def rerun_command(readiness: Readiness, args: Sequence[str]) -> str:
-    """Return the command that runs only the rows again that were not right, or the same command when all are asked."""
+def rerun_command(readiness: Readiness, args: Sequence[str], paths: Sequence[str]) -> str:
+    """Return the command that runs only the rows again that were not right, or the same command when all are asked.
+
+    Some rows are no stage: its verdict needs all of them, and would stay BLOCKED. `paths` is what pytest collected.
+    """
     wrong = [row for row in readiness.rows_with(Status.FAILED, Status.BLOCKED, Status.NOT_RUN) if row.nodeids]
     narrower = 0 < len(wrong) < len([row for row in readiness.rows if row.nodeids])
     only = ["-k", " or ".join(row.mode.id for row in wrong)] if narrower else []
-    return shlex.join(["pytest", *args, *only])
+    kept = _without_stage(args, paths) if narrower else args
+    return shlex.join(["pytest", *kept, *only])
+
+
+def _without_stage(args: Sequence[str], paths: Sequence[str]) -> Sequence[str]:
+    """Return the arguments without their stage; what it has collected is named."""
+    option = "--stage"
+    kept = [
+        word
+        for before, word in zip(("", *args), args, strict=False)
+        if option not in (before, word) and not word.startswith(f"{option}=")
+    ]
+    suite = ["--pyargs", "matrix_tests"]
+    return [*kept, *suite] if len(kept) < len(args) and [*paths] == suite[1:] and suite[1] not in args else kept
 
 
 def _subtest(report: pytest.TestReport) -> str:

@@ -16,6 +16,7 @@ import pytest
 from pytest_pipeline.attempt import Attempt, Waived, attempt_key, mode_of
 from pytest_pipeline.diagnosis import diagnose, fill, printable, reason_of
 from pytest_pipeline.outcome import Blocked, NotApplicable, Outcome, Status, watch_for_blocks
+from pytest_pipeline.remedy import meant_for_host
 from pytest_pipeline.showing import hide_secrets, show, tell_junit
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ class Recorder:
             summary=fill(mode.healthy, noted) if status in (Status.PASSED, Status.WARNED) else "",
             diagnostic=diagnostic,
             fix=fix,
-            remedy=_remedy(error) or evidence.command or _command(mode.remedy, noted),
+            remedy=_to_paste(_remedy(error) or evidence.command or _command(mode.remedy, noted), item),
             blocked_by=by,
             why=why,
             evidence=noted,
@@ -233,6 +234,13 @@ def _host(item: pytest.Item) -> str:
 
 def _remedy(error: BaseException | None) -> str:
     return error.remedy if isinstance(error, Blocked) else ""
+
+
+def _to_paste(remedy: str, item: pytest.Item) -> str:
+    """Return a command for this machine, whichever it is meant for, where the row has the connection."""
+    host = getattr(item, "funcargs", {}).get("gpu_host")
+    command = meant_for_host(remedy)
+    return host.to_paste(command) if command and host is not None else remedy
 
 
 def _command(template: str, noted: Mapping[str, Scalar]) -> str:

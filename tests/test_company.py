@@ -111,7 +111,7 @@ def test_somebody_else_on_the_gpu_is_named() -> None:
     seen = gpus(card(on_gpu(4242)), system=machine(60, process(4242)))
     assert seen.noted["failed"] == "pid 4242 (bob, python3 serve.py) computes on GPU 0, holding 12.8GB"
     assert seen.noted["error"] == seen.noted["failed"]
-    assert seen.command == "ps -fp 4242"
+    assert seen.command == "on the host: ps -fp 4242"
 
 
 def test_who_cannot_be_seen_on_the_host_is_in_a_container() -> None:
@@ -225,7 +225,10 @@ def test_nothing_is_left() -> None:
 def test_a_component_that_is_alive() -> None:
     trainer = process(7, "python3 train.py", component="train")
     seen = runs(running(components=(trainer,)))
-    assert (seen.noted["failed"], seen.command) == ("train: pid 7 (bob, python3 train.py), for 2 h", "kill 7")
+    assert (seen.noted["failed"], seen.command) == (
+        "train: pid 7 (bob, python3 train.py), for 2 h",
+        "on the host: kill 7",
+    )
 
 
 def test_a_stopped_one_is_alive_and_a_dead_one_is_not() -> None:
@@ -236,13 +239,13 @@ def test_a_stopped_one_is_alive_and_a_dead_one_is_not() -> None:
 def test_many_workers_are_named_in_short() -> None:
     seen = runs(running(*(process(pid, age_s=float(pid)) for pid in range(1, 10))))
     assert str(seen.noted["failed"]).endswith(", and 6 more")
-    assert seen.command == "ps -o pid,user,lstart,args -p 9,8,7,6,5,4,3,2,1"
+    assert seen.command == "on the host: ps -o pid,user,lstart,args -p 9,8,7,6,5,4,3,2,1"
 
 
 def test_what_only_looks_like_a_run_of_ours_is_looked_at_before_it_is_killed() -> None:
-    assert runs(running(process(7))).command == "ps -o pid,user,lstart,args -p 7"
+    assert runs(running(process(7))).command == "on the host: ps -o pid,user,lstart,args -p 7"
     of_two = running(components=(process(7, component="train"), process(8, component="train", user="ann")))
-    assert runs(of_two).command == "ps -o pid,user,lstart,args -p 7,8"
+    assert runs(of_two).command == "on the host: ps -o pid,user,lstart,args -p 7,8"
 
 
 def test_runs_of_others_that_are_hidden_are_a_warning() -> None:
@@ -254,13 +257,13 @@ def test_runs_of_others_that_are_hidden_are_a_warning() -> None:
 def test_a_lock_that_is_held() -> None:
     assert runs(running(), held=True, holder=7).noted["failed"] == f"{LOCK} is locked by pid 7"
     seen = runs(running(), held=True)
-    assert (seen.noted["failed"], seen.command) == (f"{LOCK} is locked", f"fuser -v {LOCK}")
+    assert (seen.noted["failed"], seen.command) == (f"{LOCK} is locked", f"on the host: fuser -v {LOCK}")
 
 
 def test_the_trainer_and_its_lock_are_one_finding() -> None:
     seen = runs(running(process(7)), held=True, holder=7)
     assert LOCK not in str(seen.noted["failed"])
-    assert seen.command == "ps -o pid,user,lstart,args -p 7"
+    assert seen.command == "on the host: ps -o pid,user,lstart,args -p 7"
 
 
 def test_a_file_that_is_there_to_be_locked_is_harmless() -> None:

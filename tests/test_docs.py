@@ -73,7 +73,8 @@ def test_the_walk_through_works_in_a_repository_of_ones_own(tmp_path: Path) -> N
     printed = run(*command[1:], cwd=tmp_path)
     assert_shown(shown, printed)
     assert "Fix: Give the training user the folder" in printed
-    assert "Run: ssh 127.0.0.1 sudo chown ubuntu /scratch" in printed
+    remedy = re.compile(r"Run: ssh -i \S+ -p \d+ ubuntu@127\.0\.0\.1 'sudo chown ubuntu /scratch'")
+    assert any(map(remedy.fullmatch, printed))
     assert printed[-1] == "verdict: BLOCKED"
 
     green = row.replace("/scratch", "/mnt/training")

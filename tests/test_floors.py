@@ -23,7 +23,7 @@ FLOORS = (  # the highest first; a name is a module or a package of pytest_pipel
         "report", "judgement", "readiness", "stage", "settings", "templates", "run_folder", "diagnosis", "pins",
         "urls",
     },
-    {"matrix", "catalogue", "outcome", "hookspecs"},
+    {"matrix", "catalogue", "outcome", "remedy", "hookspecs"},
 )  # fmt: skip
 MAY_IMPORT = {  # who may know the world outside
     "boto3": {"observers", "sandbox", "fixtures"},

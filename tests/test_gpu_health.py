@@ -155,8 +155,8 @@ def test_all_that_is_wrong_is_said_and_the_worst_card_is_named() -> None:
 
 
 def test_a_reset_is_offered_where_it_helps() -> None:
-    assert failed(smi(ill(rows_pending=True)))[1].command == "sudo nvidia-smi --gpu-reset -i 0"
-    assert failed(smi(ill(recovery="reboot")))[1].command == "sudo reboot"
+    assert failed(smi(ill(rows_pending=True)))[1].command == "on the host: sudo nvidia-smi --gpu-reset -i 0"
+    assert failed(smi(ill(recovery="reboot")))[1].command == "on the host: sudo reboot"
     assert failed(smi(ill(rows_failed=True)))[1].command == ""
 
 

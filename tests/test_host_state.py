@@ -37,7 +37,7 @@ def test_a_minute_and_more_is_worth_a_warning() -> None:
 def test_five_minutes_are_refused() -> None:
     seen = clock(300.0)
     assert (seen.noted["failed"], seen.noted["offset_s"], seen.raised, seen.command) == (
-        "it is ahead; AWS refuses signatures from 300 s on", 300, True, "sudo chronyc makestep"
+        "it is ahead; AWS refuses signatures from 300 s on", 300, True, "on the host: sudo chronyc makestep"
     )  # fmt: skip
     assert clock(-300.0, uses_aws=False).raised is False
     assert "failed" in clock(-300.0, uses_aws=False).noted
@@ -52,7 +52,7 @@ def test_the_host_does_not_answer_for_our_own_clock() -> None:
 def test_a_clock_that_nobody_keeps() -> None:
     unkept = Reading.of(ClockSync(synchronized=False, source="kernel"))
     assert clock(0.0, sync=unkept).warnings == ["nobody keeps the host's clock (kernel): sudo timedatectl set-ntp true"]
-    assert clock(900.0, sync=unkept).command == "sudo timedatectl set-ntp true"
+    assert clock(900.0, sync=unkept).command == "on the host: sudo timedatectl set-ntp true"
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_all_names_that_have_none_are_said_at_once() -> None:
     lost = Reading[ResolvedName].missing("hub.example: Name or service not known", by="name-resolution")
     seen = names(hub_example=lost)
     assert (seen.noted["name"], seen.noted["failed"]) == ("hub.example", "Name or service not known")
-    assert seen.command == "getent ahosts hub.example; cat /etc/resolv.conf"
+    assert seen.command == "on the host: getent ahosts hub.example; cat /etc/resolv.conf"
     seen = names(hub_example=lost, s3_example=("0.0.0.0",))  # noqa: S104  # what a blocker answers
     assert seen.noted["name"] == "hub.example, s3.example"
     assert "s3.example: it is 0.0.0.0" in str(seen.noted["failed"])

@@ -41,7 +41,7 @@ def test_another_gate_is_there_also_for_those_who_insist() -> None:
     locked = HostLock(taken=False, pid=812, holder="laptop, run gate-1")
     for share in (False, True):
         assert blocked(replace(NOBODY, lock=Reading.of(locked)), share=share) == (
-            "the gate of laptop, run gate-1 (pid 812) has the host to itself", "co-tenants", "ps -fp 812"
+            "the gate of laptop, run gate-1 (pid 812) has the host to itself", "co-tenants", "on the host: ps -fp 812"
         )  # fmt: skip
     unseen = replace(NOBODY, lock=Reading.of(HostLock(taken=False)))
     for share in (False, True):
@@ -51,8 +51,10 @@ def test_another_gate_is_there_also_for_those_who_insist() -> None:
 def test_somebody_who_locks_and_is_no_gate_may_be_insisted_on() -> None:
     locked = replace(NOBODY, lock=Reading.of(HostLock(taken=False, pid=7, folder="/dev/shm")))
     assert blocked(locked) == (
-        "pid 7, which is no gate, holds a lock on /dev/shm; --share-host to insist", "co-tenants", "fuser -v /dev/shm"
-    )  # fmt: skip
+        "pid 7, which is no gate, holds a lock on /dev/shm; --share-host to insist",
+        "co-tenants",
+        "on the host: fuser -v /dev/shm",
+    )
     require_alone(locked, None, share=True)
 
 
@@ -61,7 +63,7 @@ def test_a_run_is_alive_there() -> None:
     assert blocked(alive) == (
         "a run is alive on the host: pid 7 (bob, python3 train.py); --share-host to insist",
         "stale-processes",
-        "ps -fp 7",
+        "on the host: ps -fp 7",
     )
     require_alone(alive, None, share=True)
 
@@ -69,8 +71,10 @@ def test_a_run_is_alive_there() -> None:
 def test_somebody_computes_on_a_gpu_that_the_pipeline_uses() -> None:
     shared = replace(NOBODY, gpus=smi(card(), card(on_gpu(9), index=1, uuid="GPU-other")))
     assert blocked(shared) == (
-        "pid 9 (/usr/bin/python3) computes on GPU 1, holding 12.8GB; --share-host to insist", "co-tenants", "ps -fp 9"
-    )  # fmt: skip
+        "pid 9 (/usr/bin/python3) computes on GPU 1, holding 12.8GB; --share-host to insist",
+        "co-tenants",
+        "on the host: ps -fp 9",
+    )
     require_alone(shared, {A10G_UUID.removeprefix("GPU-")}, share=False)
     require_alone(shared, None, share=True)
 

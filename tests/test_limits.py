@@ -40,7 +40,7 @@ def test_enough_shared_memory() -> None:
 def test_too_little_of_it() -> None:
     seen = shared(64 * 2**20, 64 * 2**20, required_gb=1.5)
     assert (seen.noted["failed"], seen.command) == (
-        "its size is 0.06GB in context train", "sudo mount -o remount,size=2G /dev/shm"
+        "its size is 0.06GB in context train", "on the host: sudo mount -o remount,size=2G /dev/shm"
     )  # fmt: skip
 
 
@@ -65,7 +65,7 @@ def test_only_what_starts_a_container_can_enlarge_it(wrap: tuple[str, ...], comm
 def test_what_a_killed_run_has_left_in_it() -> None:
     seen = shared(8 * GB, GB - 1)
     assert "the rest of its 8.0GB is taken" in str(seen.noted["failed"])
-    assert seen.command == "ls -lA /dev/shm"
+    assert seen.command == "on the host: ls -lA /dev/shm"
 
 
 def test_a_disk_is_no_shared_memory() -> None:

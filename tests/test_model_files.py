@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from matrix_tests.model_files import judge_model, to_fetch
-from pytest_pipeline.observers.host_access import SshSession
 from pytest_pipeline.observers.model_readings import Defect, Finding, ModelFolder
 from pytest_pipeline.outcome import Evidence
-from pytest_pipeline.settings import Host, Model
+from pytest_pipeline.settings import Model
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,10 +22,6 @@ REAL = "/data/models/m"
 BLOBS = "/home/ann/.cache/huggingface/hub/models--m/blobs"
 SOURCE = "s3://cache/m"
 SYNC = f"aws s3 sync --exact-timestamps {SOURCE} {PATH}"
-LOCAL = Host(connection="local")
-SESSION = SshSession(
-    address="192.0.2.7", port=22, user="trainer", opened_s=0.1, retries=0, banner="", host_key_fingerprint=""
-)
 
 
 def finding(defect: Defect, file: str = "model.safetensors", **more: Any) -> Finding:
@@ -41,7 +36,7 @@ def remedy(
     *findings: Finding, source: str | None = SOURCE, path: str = PATH, real: str = REAL, exists: bool = True
 ) -> str:
     folder = ModelFolder(path=path, real_path=real, exists=exists, findings=findings)
-    return to_fetch(folder, Model(name="M", path=path, source=source), LOCAL, SESSION)
+    return to_fetch(folder, Model(name="M", path=path, source=source), user="trainer")
 
 
 TRUNCATED = finding(Defect.TRUNCATED)
@@ -123,15 +118,6 @@ def test_only_files_of_the_folder_are_removed() -> None:
     outside = finding(Defect.TRUNCATED, "../../etc/passwd", in_the_way=True)
 
     assert remedy(outside) == SYNC
-
-
-def test_the_command_is_sent_to_the_host() -> None:
-    folder = ModelFolder(path=PATH, real_path=REAL, exists=True, findings=(refused("/data"),))
-    model = Model(name="M", path=PATH)
-
-    assert to_fetch(folder, model, Host(), SESSION) == (
-        "ssh trainer@192.0.2.7 'sudo setfacl -m u:trainer:x /data || sudo chmod a+x /data'"
-    )
 
 
 def run(command: str, place: Path) -> None:

@@ -287,7 +287,7 @@ def test_the_command_to_paste_is_one_that_helps(given: dict[str, Any], command: 
     evidence = Evidence()
     with pytest.raises(pytest.fail.Exception):
         judged(evidence=evidence, **given)
-    assert evidence.command == command
+    assert evidence.command == (f"on the host: {command}" if command else "")
 
 
 def test_the_command_is_the_contexts_own_pip() -> None:
@@ -295,7 +295,7 @@ def test_the_command_is_the_contexts_own_pip() -> None:
     odd = interpreter(executable="/home/me/my env/bin/python3")
     with pytest.raises(pytest.fail.Exception):
         judged(seen=GONE, installed=(), interpreter=Reading.of(odd), evidence=evidence)
-    assert evidence.command == "'/home/me/my env/bin/python3' -m pip install peft"
+    assert evidence.command == "on the host: '/home/me/my env/bin/python3' -m pip install peft"
 
 
 def test_a_package_that_is_right_has_nothing_to_paste() -> None:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from test_judgement import blocked, judged, outcome
 
+from pytest_pipeline.catalogue import CATALOGUE
 from pytest_pipeline.judgement import judge
+from pytest_pipeline.matrix import Planned
 from pytest_pipeline.outcome import Outcome, Problem, Status, Waiver
 from pytest_pipeline.report import Effect, Instance, Report, Target, recommendation
 from pytest_pipeline.reports.screen import render
@@ -147,6 +149,33 @@ def test_each_stage_has_its_words(stage: str | None, status: Status, words: str)
 
 def test_a_major_row_asks_for_attention() -> None:
     assert recommendation(judged({"instance-identity": Status.FAILED})) == "DEPLOYMENT NEEDS ATTENTION: 1 issue"
+
+
+def test_what_is_wrong_in_other_cases_is_said_too() -> None:
+    packages = ["peft", "datasets", "datasets", *(f"p{number}" for number in range(6))]
+    cases = [
+        outcome(
+            "dependencies",
+            Status.FAILED,
+            nodeid=f"t.py::dependencies[{number}]",
+            diagnostic=f"Missing package: {package}",
+            fix=f"pip install {package}",
+            remedy=f"python -m pip install {package}",
+        )
+        for number, package in enumerate(packages)
+    ]
+    planned = [Planned(nodeid=case.nodeid, mode=CATALOGUE["dependencies"]) for case in cases]
+    printed = lines(judge(outcomes=cases, planned=planned))
+    start = printed.index("   dependencies: Missing package: peft")
+
+    assert printed[start + 1 : start + 6] == [
+        "   Fix: pip install peft",
+        "   Run: python -m pip install peft",
+        "   Also: Missing package: datasets",
+        "   Run: python -m pip install datasets",
+        "   Also: Missing package: p0",
+    ]
+    assert "   Also: 2 more" in printed
 
 
 def test_a_cause_that_was_not_selected_is_an_issue() -> None:

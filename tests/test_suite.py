@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
@@ -70,6 +72,22 @@ def test_every_report_says_what_was_simulated(pytester: pytest.Pytester, process
     assert said
     assert set(said) == {"accelerator"}
     assert "SANDBOX, all of it on this machine; it says nothing about your hosts (simulated: accelerator" in html
+
+
+def test_what_is_to_be_done_on_the_host_is_a_line_for_this_machine(pytester: pytest.Pytester) -> None:
+    ran, report = run(pytester, "--inject=stale-trainer", "--stage=preflight")
+    stale = next(row for row in report["rows"] if row["id"] == "stale-processes")
+
+    assert re.fullmatch(r"ssh -i \S+ -p \d+ ubuntu@127\.0\.0\.1 'kill \d+'", stale["remedy"])
+    assert f"   Run: {stale['remedy']}" in ran.outlines
+
+
+def test_the_command_to_run_again_can_become_right(pytester: pytest.Pytester) -> None:
+    _, report = run(pytester, "--inject=model-none", "--stage=preflight")
+    words = shlex.split(report["rerun"])
+
+    assert "--stage=preflight" not in words
+    assert words[-4:] == ["--pyargs", "matrix_tests", "-k", "model-files"]
 
 
 def test_the_users_own_aws_is_not_looked_at_in_the_sandbox(

@@ -19,6 +19,7 @@ from pytest_pipeline.observers.s3_conversation import Conversation, Watch, bucke
 from pytest_pipeline.observers.s3_reading import read
 from pytest_pipeline.observers.s3_writing import GATE_KEY, try_multipart, write
 from pytest_pipeline.observers.side_by_side import side_by_side
+from pytest_pipeline.remedy import on_host
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -74,7 +75,7 @@ def trouble_of(attempt: S3Attempt, access: BucketAccess, aws: Aws) -> AwsTrouble
     region, retries = attempt.region, attempt.retries
     trouble = trouble_in(attempt.code, attempt.message, attempt.status, asked, region=region, retries=retries)
     if access.identity == "host" and trouble.is_credentials:
-        return replace(trouble, remedy="on the host: aws sts get-caller-identity")
+        return replace(trouble, remedy=on_host("aws sts get-caller-identity"))
     return trouble
 
 

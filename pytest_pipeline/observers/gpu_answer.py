@@ -9,13 +9,14 @@ from pytest_pipeline.observers.gpu_document import smi_of
 from pytest_pipeline.observers.gpu_readings import GpuPresence, Smi
 from pytest_pipeline.observers.untrusted import Unreadable, flag, mapping, number, reading, text, whole
 from pytest_pipeline.outcome import Reading
+from pytest_pipeline.remedy import on_host
 
 _ROW = "cuda"
 _WITHOUT_DRIVER, _LOST, _CORRUPTED_INFOROM, _MISMATCH = 9, 15, 14, 18
 _REMEDIES = {
-    _WITHOUT_DRIVER: "sudo modprobe nvidia",
-    _LOST: "sudo reboot",
-    _MISMATCH: "sudo reboot",  # the kernel still has the driver of before an upgrade
+    _WITHOUT_DRIVER: on_host("sudo modprobe nvidia"),
+    _LOST: on_host("sudo reboot"),
+    _MISMATCH: on_host("sudo reboot"),  # the kernel still has the driver of before an upgrade
 }
 
 

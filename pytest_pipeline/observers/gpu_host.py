@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import shlex
 import socket
 import threading
 from dataclasses import replace
@@ -21,6 +22,7 @@ from pytest_pipeline.observers.launch import command, execute, mark_of
 from pytest_pipeline.observers.names import facts_name, writes_name
 from pytest_pipeline.observers.observation import Facts
 from pytest_pipeline.outcome import Blocked, Reading
+from pytest_pipeline.remedy import on_host
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from pytest_pipeline.observers.s3_attempt import BucketAccess
     from pytest_pipeline.settings import Settings
 
+_SSH_PORT = 22
 _PATIENCE_S = 3600.0  # several rows may have it to themselves before
 
 
@@ -128,7 +131,7 @@ class GpuHost:
         return replace(finished, stdout=finished.stdout.partition(mark_of(nonce))[2])
 
     @contextlib.contextmanager
-    def alone(self) -> Generator[None]:
+    def alone(self) -> Generator[GpuHost]:
         """Have the host to itself: for rows that load a GPU, fill memory or disk, run or kill a pipeline.
 
         Raises Blocked while another gate does likewise, and, unless `host.share` (`--share-host`) says otherwise, while
@@ -150,7 +153,18 @@ class GpuHost:
                 timeout_s = self._settings.host.command_timeout_s
                 company = stack.enter_context(locked_host(opened.connection, asked, timeout_s, name=name))
             require_alone(company, used, share=self._settings.host.share)
-            yield
+            yield self
+
+    def to_paste(self, command: str) -> str:
+        """Return the line for this machine that runs a command on the host."""
+        host, session = self._settings.host, self.session.or_none
+        if host.connection == "local":
+            return command
+        if session is None:
+            return on_host(command)
+        port = "" if session.port == _SSH_PORT else f"-p {session.port} "
+        key = f"-i {shlex.quote(str(host.key))} " if host.key else ""
+        return f"ssh {key}{port}{shlex.quote(f'{session.user}@{session.address}')} {shlex.quote(command)}"
 
     def fabric_connection(self) -> fabric.Connection:
         """Return the open fabric connection. Raises Blocked where there is none."""

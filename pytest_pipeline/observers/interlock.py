@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from pytest_pipeline.observers.co_tenants import in_words, strangers_on, used_gpus
 from pytest_pipeline.observers.run_lock import run_lock
 from pytest_pipeline.outcome import Blocked
+from pytest_pipeline.remedy import on_host
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -48,21 +49,22 @@ def require_alone(company: Company, used: set[str] | None, *, share: bool) -> No
     lock = company.lock.value
     if not lock.taken and (lock.holder or not lock.pid):
         whose = f"the gate of {lock.holder} (pid {lock.pid})" if lock.holder else "somebody who cannot be seen"
-        raise Blocked(f"{whose} has the host to itself", by=_SHARED, remedy=f"ps -fp {lock.pid}" if lock.pid else "")
+        look = on_host(f"ps -fp {lock.pid}" if lock.pid else "")
+        raise Blocked(f"{whose} has the host to itself", by=_SHARED, remedy=look)
     if share:
         return
     if not lock.taken:
         held = f"pid {lock.pid}, which is no gate, holds a lock on {lock.folder}"
-        raise Blocked(f"{held}{_INSIST}", by=_SHARED, remedy=f"fuser -v {shlex.quote(lock.folder)}")
+        raise Blocked(f"{held}{_INSIST}", by=_SHARED, remedy=on_host(f"fuser -v {shlex.quote(lock.folder)}"))
     runs = company.system.processes.value.runs
     if runs:
         pids = ",".join(str(one.pid) for one in runs)
         said = ", ".join(map(in_words, runs[:3]))
-        raise Blocked(f"a run is alive on the host: {said}{_INSIST}", by=_STALE, remedy=f"ps -fp {pids}")
+        raise Blocked(f"a run is alive on the host: {said}{_INSIST}", by=_STALE, remedy=on_host(f"ps -fp {pids}"))
     if company.gpu_presence.or_none is not None and not company.gpu_presence.value.any:
         return
     gpus = used_gpus(company.gpus.value.gpus, used)
     strangers = [stranger for gpu in gpus for stranger in strangers_on(gpu, company.system)]
     if strangers:
         pids = ",".join(str(one.process.pid) for one in strangers)
-        raise Blocked(f"{'; '.join(map(str, strangers))}{_INSIST}", by=_SHARED, remedy=f"ps -fp {pids}")
+        raise Blocked(f"{'; '.join(map(str, strangers))}{_INSIST}", by=_SHARED, remedy=on_host(f"ps -fp {pids}"))

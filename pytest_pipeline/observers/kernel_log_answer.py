@@ -8,9 +8,10 @@ from typing import Any
 from pytest_pipeline.observers.gpu_readings import KernelLog, Xid
 from pytest_pipeline.observers.untrusted import Unreadable, items, mapping, number, reading, text, whole
 from pytest_pipeline.outcome import Reading
+from pytest_pipeline.remedy import on_host
 
 _ROW = "gpu-health"
-_REMEDY = 'sudo usermod -aG systemd-journal "$USER"  # and log in again'
+_REMEDY = on_host('sudo usermod -aG systemd-journal "$USER"  # and log in again')
 _LATEST = 20  # processes that were killed for want of memory
 _XID = re.compile(r"(?:NVRM: Xid|nvidia-nvswitch\d+: SXid) \(([^)]*)\): (\d{1,6})\b[,:]?\s*(.*)", re.DOTALL)
 

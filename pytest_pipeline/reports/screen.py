@@ -15,7 +15,7 @@ from pytest_pipeline.stage import Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from pytest_pipeline.readiness import AreaScore, Readiness, Row
+    from pytest_pipeline.readiness import AreaScore, Cause, Readiness, Row
     from pytest_pipeline.report import Report, Target
 
 
@@ -45,6 +45,7 @@ _SIGNS = {  # status -> (sign, sign where the terminal has no emoji)
     Status.WAIVED: ("⏭️ ", "[waived]"),
     Status.NOT_APPLICABLE: ("⏭️ ", "[n/a]"),
 }
+_MOST_CASES = 5
 _COLOURS: Mapping[Status, Mapping[str, bool]] = {
     Status.PASSED: {"green": True},
     Status.WARNED: {"yellow": True},
@@ -144,11 +145,14 @@ def _interval(readiness: Readiness) -> str:
 
 
 def _causes(readiness: Readiness) -> Iterator[str]:
+    rows = {row.mode.id: row for row in readiness.rows}
     for cause in readiness.causes:
         yield f"{cause.row}: {cause.diagnostic}"
         yield f"Fix: {cause.fix}"
         if cause.remedy:
             yield f"Run: {cause.remedy}"
+        if cause.row in rows:
+            yield from _further_cases(rows[cause.row], cause)
         if cause.blocks:
             yield f"Blocks: {', '.join(cause.blocks)}"
     for row in readiness.rows_with(Status.NOT_RUN):
@@ -156,6 +160,18 @@ def _causes(readiness: Readiness) -> Iterator[str]:
     if not readiness.rows:
         yield "No row was selected"
         yield "Fix: Select rows; the shipped ones are --pyargs matrix_tests (so far --stage preflight)"
+
+
+def _further_cases(row: Row, cause: Cause) -> Iterator[str]:
+    """Say what else is wrong in other cases of the row, each thing once: nobody mends one package a run."""
+    failed = {case.diagnostic: case for case in row.cases if case.status is Status.FAILED}
+    others = [case for case in failed.values() if case.diagnostic != cause.diagnostic]
+    for case in others[:_MOST_CASES]:
+        yield f"Also: {case.diagnostic}"
+        if case.remedy and case.remedy != cause.remedy:
+            yield f"Run: {case.remedy}"
+    if len(others) > _MOST_CASES:
+        yield f"Also: {len(others) - _MOST_CASES} more"
 
 
 def _warnings(readiness: Readiness) -> Iterator[str]:

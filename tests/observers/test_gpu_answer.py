@@ -199,18 +199,23 @@ def test_a_simulated_accelerator_says_so() -> None:
             "no-driver.txt",
             9,
             "nvidia-smi ended with 9: NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver.",
-            "sudo modprobe nvidia",
+            "on the host: sudo modprobe nvidia",
         ),
         (
             "mismatch.txt",
             18,
             "nvidia-smi ended with 18: Failed to initialize NVML: Driver/library version mismatch",
-            "sudo reboot",
+            "on the host: sudo reboot",
         ),
         ("no-nvml.txt", 12, "nvidia-smi ended with 12: NVIDIA-SMI couldn't find libnvidia-ml.so library", ""),
         ("no-devices.txt", 6, "nvidia-smi ended with 6: No devices were found", ""),
-        ("lost.txt", 15, "nvidia-smi ended with 15: Unable to determine the device handle for GPU0", "sudo reboot"),
-        ("a10g-v12.xml", 15, "nvidia-smi ended with 15: <?xml", "sudo reboot"),
+        (
+            "lost.txt",
+            15,
+            "nvidia-smi ended with 15: Unable to determine the device handle for GPU0",
+            "on the host: sudo reboot",
+        ),
+        ("a10g-v12.xml", 15, "nvidia-smi ended with 15: <?xml", "on the host: sudo reboot"),
     ],
 )
 def test_a_status_and_its_words_are_passed_on(name: str, status: int, reason: str, remedy: str) -> None:

@@ -78,7 +78,7 @@ def test_a_log_that_may_not_be_read_is_unknown_and_says_what_would_help() -> Non
 
     assert (refused.by, refused.remedy) == (
         "gpu-health",
-        'sudo usermod -aG systemd-journal "$USER"  # and log in again',
+        'on the host: sudo usermod -aG systemd-journal "$USER"  # and log in again',
     )
     assert refused.reason == "the kernel's log: dmesg: read kernel buffer failed: Operation not permitted"
 
