@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_pipeline.sandbox.python_plan import PackagePlan
+from pytest_pipeline.sandbox.python_plan import PackagePlan, at_start
 
 _TRACKING = """#!/bin/sh
 [ "$*" = "-n tracking" ] || exit 1
@@ -35,4 +35,4 @@ def chronyc(*, synchronised: bool = True) -> str:
 def clock_package(offset_s: float) -> PackagePlan:
     """Return what makes an interpreter see a clock that is ahead by so much: a real one is root's to set, for all."""
     source = _AHEAD.format(offset_s=offset_s)
-    return PackagePlan(name="simulated-clock", version="1", modules=("sitecustomize",), at_import=source)
+    return at_start("simulated_clock", source)

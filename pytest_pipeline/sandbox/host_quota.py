@@ -6,7 +6,7 @@ in the host's interpreter. Writing goes on, as no file system is there to refuse
 
 from __future__ import annotations
 
-from pytest_pipeline.sandbox.python_plan import PackagePlan
+from pytest_pipeline.sandbox.python_plan import PackagePlan, at_start
 
 _QUOTA = """#!/bin/sh
 echo "Disk quotas for user $(id -un) (uid $(id -u)):"
@@ -34,4 +34,4 @@ def quota_program(*, limit_kib: int) -> str:
 def quota_package(*, limit_kib: int) -> PackagePlan:
     """Return what makes an interpreter get the same answer of the kernel."""
     source = _QUOTACTL.format(limit_kib=limit_kib)
-    return PackagePlan(name="simulated-quota", version="1", modules=("sitecustomize",), at_import=source)
+    return at_start("simulated_quota", source)

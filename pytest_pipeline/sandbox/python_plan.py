@@ -40,6 +40,14 @@ class PackagePlan:
     sources: dict[str, str] = field(default_factory=dict)
 
 
+def at_start(name: str, source: str) -> PackagePlan:
+    """Return a package that runs source whenever its interpreter starts.
+
+    By a .pth file: Debian's Python has a sitecustomize of its own, which hides all others.
+    """
+    return PackagePlan(name=name, version="1", sources={f"{name}.py": source, f"{name}.pth": f"import {name}\n"})
+
+
 @dataclass(kw_only=True)
 class TorchPlan:
     """A build of PyTorch. `cuda` is what it was built for, None on a build for the CPU alone.
