@@ -294,3 +294,11 @@ def test_free_memory_that_is_not_known_is_not_taken_for_enough() -> None:
     with pytest.raises(Blocked) as blocked:
         memory_of(cuda=Reading.of(cuda(device(free_bytes=gap("cuda")))))
     assert blocked.value.by == "cuda"
+
+
+def test_what_holds_a_card_is_looked_at_on_the_host() -> None:
+    evidence = Evidence()
+    held = {"cuda": Reading.of(cuda(device(free_bytes=LITTLE)))}
+    with pytest.raises(pytest.fail.Exception):
+        judge_room(rooms_in(context(**held), smi(card(TRAINER, free_bytes=LITTLE)), NEEDS), 24, evidence)
+    assert evidence.command == "on the host: nvidia-smi --query-compute-apps=pid,used_memory,name --format=csv"

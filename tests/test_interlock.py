@@ -131,8 +131,8 @@ ASKED = {ASKED!r}
 @row("load", fix="Wait")
 @pytest.mark.parametrize("part", ["one", "two"])
 def test_load(gpu_host, evidence, part):
-    with gpu_host.alone():
-        evidence(meanwhile=gpu_host.probe(ASKED).stdout.decode())
+    with gpu_host.alone() as host:
+        evidence(meanwhile=host.probe(ASKED).stdout.decode())
     evidence(afterwards=gpu_host.probe(ASKED).stdout.decode())
 """
 LOST = """
@@ -213,9 +213,9 @@ def test_twice(gpu_host):
 
 @needs_namespaces
 def test_another_gate_on_the_host_blocks_the_row_and_is_named(one_process: Runner) -> None:
-    starts = f"    gpu_host.probe({OTHER_GATE!r})\n    with gpu_host.alone():"
+    starts = f"    gpu_host.probe({OTHER_GATE!r})\n    with gpu_host.alone() as host:"
     made = replace(one_process, subprocess=True).run(
-        ROWS.replace("    with gpu_host.alone():", starts), "--sandbox", "--share-host"
+        ROWS.replace("    with gpu_host.alone() as host:", starts), "--sandbox", "--share-host"
     )
 
     assert made.rows["load"]["blocked_by"] == "co-tenants"

@@ -298,6 +298,14 @@ def test_the_command_is_the_contexts_own_pip() -> None:
     assert evidence.command == "on the host: '/home/me/my env/bin/python3' -m pip install peft"
 
 
+def test_in_a_container_the_command_goes_through_what_leads_into_it() -> None:
+    evidence = Evidence()
+    gone = context(packages={"peft": GONE}, distributions=Reading.of(()))
+    with pytest.raises(pytest.fail.Exception):
+        judge_package(gone, "peft", "x86_64", evidence, ("docker", "exec", "trainer"))
+    assert evidence.command.startswith("on the host: docker exec trainer ")
+
+
 def test_a_package_that_is_right_has_nothing_to_paste() -> None:
     assert judged().command == ""
 

@@ -159,6 +159,7 @@ HUNG = {  # what costs only those that need it: the rows that are still judged, 
     "smi-hang": {"python-version", "pytorch", "dependencies", "model-files", "limits", "disk-space"},
     "dep-hang": {"python-version", "pytorch", "cuda", "gpu-memory", "model-files", "limits", "disk-space"},
     "py-none": {"ssh-access", "ebs-volume"},
+    "py-nowhere": {"ssh-access", "host-clock", "gpu-memory", "gpu-health", "co-tenants"},  # what a shell can read
 }
 
 

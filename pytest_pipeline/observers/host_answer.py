@@ -17,6 +17,7 @@ from pytest_pipeline.observers.gpu_answer import gpu_presence, gpus
 from pytest_pipeline.observers.host_readings import Company, HostIdentity, HostLock, HostReadings, InstanceDocument
 from pytest_pipeline.observers.kernel_log_answer import kernel_log
 from pytest_pipeline.observers.model_answer import model
+from pytest_pipeline.observers.shell_answer import clock_of, parts_of, why_no_python, with_shell_facts
 from pytest_pipeline.observers.system_answer import nothing_of_system, system
 from pytest_pipeline.observers.untrusted import (
     Unreadable,
@@ -82,9 +83,10 @@ def all_missing(request: HostRequest, reason: str, *, by: str, remedy: str = "")
 def decode(printed: Printed, request: HostRequest) -> HostReadings:
     """Read what `facts_program` printed."""
     facts, gap = _facts(printed)
+    if facts is None and gap.by == _PYTHON:
+        return replace(_by_shell(printed, gap, request), shell=Reading.of(True))  # noqa: FBT003  # a value
     if facts is None:
-        readings = all_missing(request, gap.reason, by=gap.by)
-        return replace(readings, shell=Reading.of(True)) if gap.by == _PYTHON else readings  # noqa: FBT003  # a value
+        return all_missing(request, gap.reason, by=gap.by)
     version = _version(facts)
     if "value" not in facts and "error" not in facts:
         too_old = f"the host's Python is {version.or_none or 'unknown'}, and the facts need 3.7 or later"
@@ -96,6 +98,21 @@ def decode(printed: Printed, request: HostRequest) -> HostReadings:
         shell=Reading.of(True),  # noqa: FBT003  # a value
         python_version=version,
         clock_offset_s=_clock(facts, printed),
+        took_s=max(0.0, printed.got_at - printed.sent_at),
+    )
+
+
+def _by_shell(printed: Printed, gap: Reading[None], request: HostRequest) -> HostReadings:
+    """Return what the host's shell told, where no Python answered; the rest is missing by `python-version`."""
+    parts = parts_of(printed.stdout, printed.nonce)
+    if not parts:
+        return all_missing(request, gap.reason, by=_PYTHON)
+    version, why = why_no_python(parts, _last_line(printed.stderr))
+    clock = clock_of(parts)
+    return replace(
+        with_shell_facts(all_missing(request, why, by=_PYTHON), parts, request.volumes),
+        python_version=version,
+        clock_offset_s=_clock(clock, printed) if clock else Reading.missing(why, by=_PYTHON),
         took_s=max(0.0, printed.got_at - printed.sent_at),
     )
 

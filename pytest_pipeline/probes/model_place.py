@@ -39,11 +39,6 @@ def elsewhere(path: str) -> list:
     return sorted(found, key=lambda place: (wanted not in plain(place), len(place), place))[:3]
 
 
-def is_like(path: str, place: str) -> bool:
-    """Whether a folder, or one that it lies in, has the name that was looked for, written otherwise."""
-    return plain(os.path.basename(path)) in plain(place)
-
-
 def plain(name: str) -> str:
     """Return a name without what is written in many ways."""
     return "".join(one for one in name.lower() if one.isalnum())

@@ -150,6 +150,7 @@ PYTHON_FAULTS = (
         kind="gross",
         words="python3",
         summary="there is no Python anywhere on the host: what a shell can read is judged all the same",
+        also=("disk-space",),  # whether a quota limits it, a shell cannot tell
         inject=_nowhere,
     ),
     Fault(
