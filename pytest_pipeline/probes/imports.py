@@ -48,7 +48,7 @@ def attempt(look: object) -> dict:
     """Return {"value": ...} or {"error": ...}. An import may raise what is no Exception: sys.exit() does."""
     try:
         return {"value": look()}
-    except BaseException as error:
+    except BaseException as error:  # a module may raise SystemExit when it is imported
         return {"error": in_words(error)}
 
 

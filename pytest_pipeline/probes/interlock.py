@@ -27,7 +27,7 @@ def read(request: dict, parts: dict) -> dict:
             pid = pid_of(opened, parts["locks"])
             os.close(opened)
             return {"taken": False, "folder": folder, "pid": pid, "holder": holder(pid)}
-        time.sleep(0.05)
+        time.sleep(0.05)  # flock tells nobody when it is free
     held.append(opened)
     return {"taken": True, "folder": folder, "pid": 0, "holder": ""}
 
