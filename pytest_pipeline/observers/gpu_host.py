@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-import shlex
 import socket
 import threading
 from dataclasses import replace
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_pipeline.connections.connection import CommandTimedOut, ConnectionFailed, Finished, OutputTooLong
 from pytest_pipeline.observers.co_tenants import used_ids
 from pytest_pipeline.observers.host import locked_host
-from pytest_pipeline.observers.host_access import address_of, blame
+from pytest_pipeline.observers.host_access import address_of, blame, to_paste
 from pytest_pipeline.observers.host_answer import all_missing
 from pytest_pipeline.observers.host_look import instance_in, no_way_of, request_of
 from pytest_pipeline.observers.host_request import SystemRequest
@@ -22,7 +21,6 @@ from pytest_pipeline.observers.launch import command, execute, mark_of
 from pytest_pipeline.observers.names import facts_name, writes_name
 from pytest_pipeline.observers.observation import Facts
 from pytest_pipeline.outcome import Blocked, Reading
-from pytest_pipeline.remedy import on_host
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -40,7 +38,6 @@ if TYPE_CHECKING:
     from pytest_pipeline.observers.s3_attempt import BucketAccess
     from pytest_pipeline.settings import Settings
 
-_SSH_PORT = 22
 _PATIENCE_S = 3600.0  # several rows may have it to themselves before
 
 
@@ -157,14 +154,7 @@ class GpuHost:
 
     def to_paste(self, command: str) -> str:
         """Return the line for this machine that runs a command on the host."""
-        host, session = self._settings.host, self.session.or_none
-        if host.connection == "local":
-            return command
-        if session is None:
-            return on_host(command)
-        port = "" if session.port == _SSH_PORT else f"-p {session.port} "
-        key = f"-i {shlex.quote(str(host.key))} " if host.key else ""
-        return f"ssh {key}{port}{shlex.quote(f'{session.user}@{session.address}')} {shlex.quote(command)}"
+        return to_paste(command, self._settings.host, self.session.or_none)
 
     def fabric_connection(self) -> fabric.Connection:
         """Return the open fabric connection. Raises Blocked where there is none."""

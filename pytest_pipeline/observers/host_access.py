@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import shlex
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,12 +11,14 @@ from typing import TYPE_CHECKING
 from pytest_pipeline.connections.connection import ConnectionFailed, Opened, Target, Trouble
 from pytest_pipeline.connections.opening import open_connection
 from pytest_pipeline.outcome import Reading
+from pytest_pipeline.remedy import on_host
 
 if TYPE_CHECKING:
     from pytest_pipeline.observers.instance_readings import InstanceReadings
     from pytest_pipeline.settings import Host, Settings
 
 ROW = "ssh-access"
+_SSH_PORT = 22
 _NO_ANSWER = frozenset({Trouble.TIMEOUT, Trouble.REFUSED, Trouble.UNREACHABLE, Trouble.UNRESOLVED})
 
 
@@ -31,6 +34,17 @@ class SshSession:
     banner: str = ""
     host_key_fingerprint: str = ""
     accepted_host_key: bool = False
+
+
+def to_paste(command: str, host: Host, session: SshSession | None) -> str:
+    """Return the line for this machine that runs a command on the host."""
+    if host.connection == "local":
+        return command
+    if session is None:
+        return on_host(command)
+    port = "" if session.port == _SSH_PORT else f"-p {session.port} "
+    key = f"-i {shlex.quote(str(host.key))} " if host.key else ""
+    return f"ssh {key}{port}{shlex.quote(f'{session.user}@{session.address}')} {shlex.quote(command)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,10 +16,29 @@ from pytest_pipeline.observers.launch import ask, command
 from pytest_pipeline.observers.shell_answer import clock_of, parts_of, why_no_python
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
+    from pytest_pipeline.observers.host_readings import Volume
+    from pytest_pipeline.outcome import Reading
+
+FACTS = Path(__file__).parent / "facts" / "shell"
 NONCE = "c0ffee00c0ffee00"
+TRAINING = "/mnt/training"
 SHELLS = [shell for shell in ("dash", "bash", "zsh") if shutil.which(shell)]
+
+TOLD: dict[str, Callable[[Reading[Volume]], Any]] = {
+    "reason": lambda of: of.reason,
+    "kind": lambda of: of.value.kind.value,
+    "exists": lambda of: of.value.exists,
+    "is_mount": lambda of: of.value.is_mount,
+    "as_root": lambda of: of.value.same_device_as_root,
+    "source": lambda of: of.value.mount.source,
+    "read_only": lambda of: of.value.mount.read_only,
+    "free_bytes": lambda of: of.value.free_bytes,
+    "inodes": lambda of: (of.value.space.value.inodes_total, of.value.space.value.inodes_available),
+    "ids": lambda of: list(of.value.volume_ids),
+    "layers": lambda of: [disk.layers for disk in of.value.disks.value],
+}
 
 
 def part(name: str, output: str, status: int = 0) -> str:
@@ -100,3 +120,32 @@ def test_what_was_not_read_is_missing(answer: str, reason: str) -> None:
     identity = decode(Printed(nonce=NONCE, stdout=stdout), HostRequest()).identity
 
     assert (identity.reason, identity.by) == (reason, "python-version")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("btrfs", {"kind": "ebs", "is_mount": True, "free_bytes": 224256 * 1024, "inodes": (0, 0)}),
+        ("busybox", {"kind": "network", "free_bytes": 224256 * 1024, "inodes": (0, 0)}),
+        ("without_lsblk", {"reason": "the disks under /mnt/training: sh: lsblk: not found"}),
+        ("nfs", {"kind": "network", "source": "nas.example.com:/my models", "free_bytes": 402653184 * 1024}),
+        (
+            "lvm",
+            {
+                "kind": "ebs",
+                "free_bytes": 0,
+                "read_only": True,
+                "ids": ["vol-0aaaaaaaa", "vol-0bbbbbbbb"],
+                "layers": [("lvm: vg-train--ing",)] * 2,
+            },
+        ),
+        ("absent", {"kind": "root", "exists": False, "is_mount": False, "as_root": True, "ids": []}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_volumes_as_shells_tell_of_them(name: str, expected: dict[str, Any]) -> None:
+    stdout = f"\n@@pipeline-shell {NONCE}@@\n{(FACTS / f'{name}.txt').read_text()}".encode()
+    request = HostRequest(volumes=(VolumeRequest(path=TRAINING),))
+    volume = decode(Printed(nonce=NONCE, stdout=stdout), request).volumes[TRAINING]
+
+    assert {key: read(volume) for key, read in TOLD.items() if key in expected} == expected
