@@ -19,6 +19,7 @@ FLOORS = (  # the highest first; a name is a module or a package of pytest_pipel
     },
     {"observers", "sandbox"},
     {"connections"},
+    {"data"},
     {
         "report", "judgement", "readiness", "stage", "settings", "templates", "run_folder", "diagnosis", "pins",
         "urls",
@@ -29,6 +30,8 @@ MAY_IMPORT = {  # who may know the world outside
     "boto3": {"observers", "sandbox", "fixtures"},
     "botocore": {"observers", "sandbox"},
     "requests": {"observers"},
+    "obstore": {"observers"},
+    "msgspec": {"data"},
     "asyncssh": {"sandbox"},
     "moto": {"sandbox"},
     "werkzeug": {"sandbox"},
