@@ -1,13 +1,15 @@
 # ruff: noqa: INP001 - a script, not a package
-"""Makes the pages that follow from code: configuration.md, pipeline.schema.json, matrix.md and faults.md.
+"""Makes the pages that follow from code: configuration.md, pipeline.schema.json, matrix.md, defects.md and faults.md.
 
 `python docs/generate.py` writes them; with `--check` it writes nothing, names the stale ones and ends with status 1.
 """
 
 from __future__ import annotations
 
+import gzip
 import json
 import sys
+import tempfile
 from datetime import date
 from fractions import Fraction
 from pathlib import Path
@@ -16,6 +18,12 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 from pydantic import SecretStr
 
 from pytest_pipeline.catalogue import CATALOGUE, EXTENDED, MATRIX
+from pytest_pipeline.data.defect import Reason
+from pytest_pipeline.data.opening import LocalFiles
+from pytest_pipeline.data.shape import examined
+from pytest_pipeline.data.spans import DataFile, spans_of
+from pytest_pipeline.data.spec import Field, RecordSpec
+from pytest_pipeline.data.validate import validate
 from pytest_pipeline.matrix import Area, FailureMode, Phase
 from pytest_pipeline.sandbox.faults import FAULTS
 from pytest_pipeline.sandbox.variants import VARIANTS
@@ -33,6 +41,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 
+_SHOWN_BYTES = 80
 _NOTICE = "<!-- Made by docs/generate.py; change the code, then run it. -->"
 
 _SOURCES = f"""\
@@ -233,6 +242,80 @@ def faults() -> str:
     return "\n".join(lines)
 
 
+_DEFECTS = f"""\
+# Defects of records
+
+{_NOTICE}
+
+What can be wrong with a line of JSON lines, and how it reads: each example below was judged, with `text` as the
+required field. A line has one reason, the first that applies. Defects of form are the row data-format's, those of
+content data-content's; notes are warnings, since a record with one is valid.
+
+A record is judged by RFC 8259 and by what training reads: the required fields of `data.fields`. Keys that occur twice
+are a defect where the key is required. Offsets count bytes of the unpacked stream.
+"""
+
+_GOOD = b'{"text": "fine"}\n'
+_EXAMPLES: Mapping[Reason, bytes] = {
+    Reason.TRUNCATED: b'{"text": "cut off in the midd',
+    Reason.MALFORMED: b'{"text": "no comma" "source": "s"}',
+    Reason.BAD_UTF8: b'{"text": "caf\xe9"}',
+    Reason.BOM: b'\xef\xbb\xbf{"text": "behind a byte order mark"}',
+    Reason.UTF16: '{"text": "as PowerShell writes it"}'.encode("utf-16"),
+    Reason.CONCATENATED: b'{"text": "one"}{"text": "two"}',
+    Reason.LITERAL_NEWLINE: b'{"text": "one"}\\n{"text": "two"}',
+    Reason.TRAILING_GARBAGE: b'{"text": "one"} #',
+    Reason.TRAILING_COMMA: b'{"text": "one",}',
+    Reason.SINGLE_QUOTES: b"{'text': 'a Python dict'}",
+    Reason.CONTROL_CHARACTER: b'{"text": "a raw tab\t"}',
+    Reason.ARRAY: b'[{"text": "one"}, {"text": "two"}]',
+    Reason.PRETTY_PRINTED: b'{\n  "text": "one"\n}',
+    Reason.NAN: b'{"text": "one", "score": NaN}',
+    Reason.DUPLICATE_KEY: b'{"text": "first", "text": "second"}',
+    Reason.LONE_SURROGATE: b'{"text": "half of a pair \\ud83d"}',
+    Reason.TOO_LONG: b'{"text": "' + b"x" * 9_000_000 + b'"}',
+    Reason.TOO_DEEP: b'{"text": "t", "meta": ' + b"[" * 1000 + b"]" * 1000 + b"}",
+    Reason.NOT_OBJECT: b'["text"]',
+    Reason.BROKEN_STREAM: gzip.compress(_GOOD * 100, mtime=0)[:-12],
+    Reason.MISSING: b'{"Text": "one"}',
+    Reason.NULL: b'{"text": null}',
+    Reason.EMPTY: b'{"text": ""}',
+    Reason.WHITESPACE: b'{"text": " \\n "}',
+    Reason.WRONG_TYPE: b'{"text": ["a", "b"]}',
+    Reason.CRLF: b'{"text": "one"}\r',  # and the line's end behind it
+    Reason.BLANK: b"",
+}
+_WHOLE_FILES = frozenset({Reason.UTF16, Reason.ARRAY, Reason.PRETTY_PRINTED, Reason.BROKEN_STREAM})
+
+
+def defects() -> str:
+    """Return the page about what can be wrong with records."""
+    lines = [_DEFECTS]
+    kinds = {"Form": (False, False), "Content": (True, False), "Notes": (False, True)}
+    for title, kind in kinds.items():
+        lines += [f"## {title}", "", "| reason | for example | how it reads |", "|---|---|---|"]
+        lines += [_defect(reason) for reason in Reason if (reason.is_content, reason.is_note) == kind]
+        lines += [""]
+    return "\n".join(lines)
+
+
+def _defect(reason: Reason) -> str:
+    example = _EXAMPLES[reason]
+    content = example if reason in _WHOLE_FILES else _GOOD + example + b"\n"
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "train.jsonl")
+        path.write_bytes(content)
+        size, opener = len(content), LocalFiles()
+        file = examined(DataFile(uri=str(path), size_bytes=size), opener)
+        (found,) = validate(spans_of([file])[0], RecordSpec(fields=(Field(name="text"),)), opener).defects
+    if found.reason is not reason:
+        raise AssertionError(f"the example of {reason} is {found.reason}")
+    shown = example if len(example) < _SHOWN_BYTES else example[: _SHOWN_BYTES // 2] + b"..."
+    text = shown.decode("utf-8", "backslashreplace").encode("unicode_escape").decode().replace("|", "\\|")
+    said = f"line {found.line}, byte {found.offset:,}{f': {found.detail}' if found.detail else ''}"
+    return f"| {reason.value} | `{text}` | {_cell(said)} |" if text else f"| {reason.value} | an empty line | {said} |"
+
+
 def _mixed(number: Fraction) -> str:
     whole, rest = divmod(number, 1)
     return f"{whole} {rest}" if rest else str(whole)
@@ -245,6 +328,7 @@ def _row(row: FailureMode) -> str:
 
 PAGES: Mapping[str, Callable[[], str]] = {
     "configuration.md": configuration,
+    "defects.md": defects,
     "faults.md": faults,
     "matrix.md": matrix,
     "pipeline.schema.json": schema,

@@ -105,6 +105,16 @@ _EXTENDED = (
     _major(Area.ENVIRONMENT, "shared-memory", "Shared Memory", "/dev/shm is too small for data loaders", "/dev/shm has {shm_gb}GB, need {required_gb}GB", "Enlarge /dev/shm"),
     _major(Area.ENVIRONMENT, "limits", "Limits", "The user's limits are too low for training", "Limit of {limit} is {value}, need {required}", "Raise the limit"),
     _major(Area.ENVIRONMENT, "stale-processes", "Stale Processes", "An earlier run is still there", "Left by an earlier run: {error}", "Stop it"),
+
+    _major(Area.DATA, "processing-speed", "Processing Speed", "The step that makes the data does not work", "Quick run of {step} failed: {error}", "Fix the step"),
+    _major(Area.DATA, "schema-consistency", "Schema Consistency", "Columns or types differ between files", "Columns do not agree: {error}", "Give all files the same columns and types"),
+    _major(Area.DATA, "duplicate-records", "Duplicate Records", "Records occur more than once", "Records repeat: {error}", "Remove duplicates before training"),
+    _major(Area.DATA, "train-validation-leak", "Train-Validation Leak", "Validation records are in the training data", "Validation leaks: {error}", "Split before records are copied"),
+    _major(Area.DATA, "placeholder-text", "Placeholder Text", "Records say the same, and nothing", "Text is a template: {error}", "Fix data processing"),
+    _major(Area.DATA, "sequence-length", "Sequence Length", "Truncation cuts records", "Records are cut: {error}", "Raise the sequence length, or split records"),
+    _major(Area.DATA, "encoding-damage", "Encoding Damage", "Text was decoded wrongly on its way", "Text is damaged: {error}", "Read sources with their own encoding"),
+    _major(Area.DATA, "secrets-in-data", "Secrets in Data", "Training text holds keys or tokens", "Secrets in training text: {error}", "Remove them, and revoke them"),
+    _major(Area.DATA, "stale-dataset", "Stale Dataset", "The dataset is older than its sources", "Dataset is stale: {error}", "Make the dataset again"),
 )
 # fmt: on
 

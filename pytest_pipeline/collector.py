@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from pytest_pipeline.settings import Settings
 
 
-_CASES = {"pipeline_instance", "pipeline_context", "pipeline_package"}
+_NAMED = {"pipeline_package", "pipeline_source"}
+_CASES = {"pipeline_instance", "pipeline_context", "pipeline_package", "pipeline_source"}
 
 
 class Collector:
@@ -68,10 +69,11 @@ class Collector:
             "pipeline_instance": settings.host.instance_ids,
             "pipeline_context": [context.name for context in settings.host.contexts],
             "pipeline_package": settings.requirements.packages,
+            "pipeline_source": [source.name for source in settings.data.sources],
         }
         for fixture, values in cases.items():
             several = [*dict.fromkeys(values)]
-            fewest = 0 if fixture == "pipeline_package" else 1  # one context or host needs no name of a case
+            fewest = 0 if fixture in _NAMED else 1  # one context or host needs no name of a case
             if fixture in metafunc.fixturenames and len(several) > fewest:
                 metafunc.parametrize(fixture, several, indirect=True, ids=map(without_secrets, several))
 

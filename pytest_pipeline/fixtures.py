@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import fabric
 
     from pytest_pipeline.observers.aws_view import PipelineAws
+    from pytest_pipeline.observers.data_view import PipelineData
     from pytest_pipeline.observers.gpu_host import GpuHost
     from pytest_pipeline.settings import Requirements, Settings
 
@@ -44,6 +45,21 @@ def pipeline_aws(request: pytest.FixtureRequest) -> PipelineAws:
     from pytest_pipeline.observers.aws_view import PipelineAws as View  # noqa: PLC0415 - asleep, boto3 is not imported
 
     return View(request.config.stash[session_key].world.observations)
+
+
+@pytest.fixture(scope="session")
+def pipeline_data(request: pytest.FixtureRequest) -> PipelineData:
+    """The data as it was observed: `.sources`, `.records.train`, `.records.validation`, `.pdfs`."""
+    from pytest_pipeline.observers.data_view import PipelineData as View  # noqa: PLC0415 - likewise
+
+    return View(request.config.stash[session_key].world.observations)
+
+
+@pytest.fixture(scope="session")
+def pipeline_source(request: pytest.FixtureRequest) -> str:
+    """The name of a source of `data.sources`: each is a case; "" where none is configured."""
+    given: str = getattr(request, "param", "")
+    return given
 
 
 @pytest.fixture(scope="session")

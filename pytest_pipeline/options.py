@@ -42,6 +42,19 @@ def add_options(parser: pytest.Parser) -> None:
         help="Judge every row of a stage; without a path, the shipped suite is run.",
     )
     add(
+        "--sample-size",
+        type=_records,
+        metavar="N",
+        dest="pipeline_sample_size",
+        help="Look at about N records of the data instead of all.",
+    )
+    add(
+        "--data-executor",
+        metavar="URL",
+        dest="pipeline_data_executor",
+        help="Look at the data on a Dask cluster, dask://host:port, instead of in processes here.",
+    )
+    add(
         "--run-id",
         type=_run_id,
         metavar="ID",
@@ -139,6 +152,13 @@ def _percentage(text: str) -> float:
     if not 0 <= score <= 100:  # noqa: PLR2004 - percent
         raise argparse.ArgumentTypeError(f"{text!r} is no score from 0 to 100")
     return score
+
+
+def _records(text: str) -> int:
+    records = _number(text)
+    if records < 1 or not records.is_integer():
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of records, 1 or more")
+    return int(records)
 
 
 def _seconds(text: str) -> float:

@@ -111,6 +111,8 @@ class PipelineSession:
         given = {"host.instance_ids": option("pipeline_instance_id"), "host.address": option("pipeline_instance_ip")}
         given["host.key"] = option("pipeline_ssh_key")
         given["host.share"] = option("pipeline_share_host")
+        given["data.sample_records"] = option("pipeline_sample_size")
+        given["data.executor"] = option("pipeline_data_executor")
         config_file = option("pipeline_config_file")
         from pytest_pipeline.settings import load  # noqa: PLC0415 - likewise
 

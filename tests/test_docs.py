@@ -56,10 +56,11 @@ def test_ci_calls_the_readmes_test_command() -> None:
 
 
 def test_the_readmes_settings_are_settings(tmp_path: Path) -> None:
-    (tmp_path / "pipeline.toml").write_text(blocks(ROOT / "README.md", "toml")[0], encoding="utf-8")
+    (tmp_path / "pipeline.toml").write_text("\n".join(blocks(ROOT / "README.md", "toml")), encoding="utf-8")
     settings = load(rootdir=tmp_path, config_file=None, command_line={}, assignments=(), environ={})
 
     assert [bucket.name for bucket in settings.aws.buckets] == ["policy-database", "asoba-llm-cache"]
+    assert [source.name for source in settings.data.sources] == ["econ_theory"]
 
 
 def test_the_walk_through_works_in_a_repository_of_ones_own(tmp_path: Path) -> None:

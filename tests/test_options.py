@@ -23,6 +23,9 @@ WRONG = {
     "no number": (("--fail-under=most",), "argument --fail-under: 'most' is not a number"),
     "no time": (("--max-seconds=0",), "argument --max-seconds: '0' is no number of seconds above 0"),
     "not a number": (("--max-seconds=nan",), "argument --max-seconds: 'nan' is not a number"),
+    "no sample": (("--sample-size=0",), "argument --sample-size: '0' is no number of records, 1 or more"),
+    "half a record": (("--sample-size=2.5",), "argument --sample-size: '2.5' is no number of records, 1 or more"),
+    "no end of records": (("--sample-size=inf",), "argument --sample-size: 'inf' is not a number"),
     "no stage": (("--stage=prefligth",), "argument --stage: invalid choice: 'prefligth'"),
     "no fault": (("--inject=ebs-r0",), "unknown fault 'ebs-r0'; did you mean 'ebs-ro'?"),
     "no such file": (("--pipeline-config=no.toml", "--readiness-json=r.json"), "no.toml"),
@@ -56,7 +59,7 @@ def test_it(): assert 0
 def test_every_destination_carries_our_name(pytestconfig: pytest.Config) -> None:
     ours = [
         "instance_id", "instance_ip", "ssh_key", "stage", "run_id", "read_only", "fail_under", "max_seconds",
-        "readiness_json", "sandbox", "inject", "config_file", "set",
+        "readiness_json", "sandbox", "inject", "config_file", "set", "sample_size",
     ]  # fmt: skip
     for name in ours:
         assert hasattr(pytestconfig.option, f"pipeline_{name}")

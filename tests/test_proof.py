@@ -14,8 +14,8 @@ from pytest_pipeline.catalogue import CATALOGUE
 from pytest_pipeline.sandbox.faults import FAULTS
 from pytest_pipeline.sandbox.prove import HEALTHY, scenarios
 
-ODD = ("noisy-host", "conda-environment", "two-gpus", "model-hub-cache", "cpu-only")
-ROWS = [row for row, mode in CATALOGUE.items() if mode.phase <= 2]  # those that the suite has so far
+ODD = ("noisy-host", "conda-environment", "two-gpus", "model-hub-cache", "cpu-only", "data-gzip", "data-folder")
+ROWS = [row for row, mode in CATALOGUE.items() if mode.phase <= 3]  # those that the suite has so far
 
 
 def prove(*ids: str) -> list[str]:
@@ -37,7 +37,7 @@ def test_every_row_has_faults_one_of_them_easily_passed_over(row: str) -> None:
     assert "subtle" in kinds
 
 
-@pytest.mark.parametrize("phase", [1, 2])
+@pytest.mark.parametrize("phase", [1, 2, 3])
 def test_a_gross_and_a_subtle_fault_of_each_row_are_caught_by_it(phase: int) -> None:
     """The whole proof has an env of its own, which CI runs too: it takes minutes."""
     first = {(fault.row, fault.kind): fault.id for fault in reversed([*FAULTS.values()])}
@@ -50,7 +50,7 @@ def test_healthy_worlds_raise_no_alarm() -> None:
     prove(HEALTHY, *ODD)
 
 
-@pytest.mark.parametrize(("phase", "fewest"), [(1, 35), (2, 50)])
+@pytest.mark.parametrize(("phase", "fewest"), [(1, 35), (2, 50), (3, 40)])
 def test_there_are_enough_faults_gross_and_subtle(phase: int, fewest: int) -> None:
     kinds = [fault.kind for fault in FAULTS.values() if CATALOGUE[fault.row].phase == phase]
 

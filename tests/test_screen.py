@@ -137,10 +137,10 @@ def test_problems_and_lost_rows_are_said() -> None:
         (None, Status.PASSED, "DEPLOYMENT READY"),
         (None, Status.WARNED, "DEPLOYMENT RISKY: 1 warning"),
         (None, Status.FAILED, "DEPLOYMENT BLOCKED: 1 critical issue"),
-        ("data", Status.FAILED, "PIPELINE BLOCKED: 3 critical issues, 4 others"),
+        ("data", Status.FAILED, "PIPELINE BLOCKED: 3 critical issues, 13 others"),
         ("training", Status.FAILED, "TRAINING BLOCKED: 6 critical issues, 1 other"),
         ("monitoring", Status.FAILED, "MONITORING BROKEN: 5 critical issues, 1 other"),
-        ("full", Status.FAILED, "DEPLOYMENT RECOMMENDATION: DO NOT DEPLOY: 21 critical issues, 16 others"),
+        ("full", Status.FAILED, "DEPLOYMENT RECOMMENDATION: DO NOT DEPLOY: 21 critical issues, 25 others"),
     ],
 )
 def test_each_stage_has_its_words(stage: str | None, status: Status, words: str) -> None:

@@ -22,7 +22,7 @@ HOST = (
     "accept_new_host_key, address, command_timeout_s, connect_timeout_s, connection, contexts, host_key_alias, "
     "import_timeout_s, instance_ids, instance_type, key, kind, known_hosts, port, secrets, share, ssh_config, user"
 )
-TABLES = "aws, host, pipeline, requirements, rows, waivers"
+TABLES = "aws, data, host, pipeline, requirements, rows, waivers"
 KEY_VALUE = """write it as in --pipeline-set 'requirements.disk."/mnt/training".free_gb=100'"""
 
 
@@ -403,7 +403,7 @@ class TestEnvironment:
             (
                 "PYTEST_PIPELINE_HSOT__USER",
                 "sets nothing (did you mean PYTEST_PIPELINE_HOST__USER?); rename or unset it. "
-                "Known after PYTEST_PIPELINE_: AWS, HOST, PIPELINE, REQUIREMENTS, ROWS, WAIVERS",
+                "Known after PYTEST_PIPELINE_: AWS, DATA, HOST, PIPELINE, REQUIREMENTS, ROWS, WAIVERS",
             ),
             (
                 "PYTEST_PIPELINE_ROWS__DISK_SPACE",
@@ -419,7 +419,7 @@ class TestEnvironment:
             (
                 "PYTEST_PIPELINE_",
                 "sets nothing; rename or unset it. "
-                "Known after PYTEST_PIPELINE_: AWS, HOST, PIPELINE, REQUIREMENTS, ROWS, WAIVERS",
+                "Known after PYTEST_PIPELINE_: AWS, DATA, HOST, PIPELINE, REQUIREMENTS, ROWS, WAIVERS",
             ),
             ("PYTEST_PIPELINE_WORLD", "world is not set, it follows --sandbox; unset the variable"),
         ],

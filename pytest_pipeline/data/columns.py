@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from pytest_pipeline.data.finding import Finding, Gravity
+from pytest_pipeline.data.secrets import masked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -432,7 +433,7 @@ def _name(path: Path) -> str:
         if step == _ITEM:
             name += _ITEM
         else:
-            key = step.removesuffix("\0")
+            key = masked(step.removesuffix("\0"))
             shown = key if len(key) <= _LONGEST_NUMBER else f"{key[:_LONGEST_NUMBER]}..."
             plain = shown if shown.isprintable() else ascii(shown)[1:-1]
             name += f".{plain}" if name else plain

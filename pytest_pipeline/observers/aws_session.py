@@ -152,7 +152,7 @@ class _BoundedCore(botocore.session.Session):  # type: ignore[misc]  # botocore 
                 read_timeout=aws.read_timeout_s,
                 retries={"total_max_attempts": aws.attempts, "mode": "standard"},
                 # What is on this machine is not reached through a proxy.
-                proxies={} if _is_loopback(aws.endpoint_url) else None,
+                proxies={} if is_loopback(aws.endpoint_url) else None,
             )
         )
         self.lazy_register_component(
@@ -220,7 +220,8 @@ def _caches_beside(given: Path | None) -> Path:
     return Path("~/.aws").expanduser()
 
 
-def _is_loopback(endpoint_url: str | None) -> bool:
+def is_loopback(endpoint_url: str | None) -> bool:
+    """Whether an endpoint is on this machine, as the sandbox's is."""
     host = urlsplit(endpoint_url or "").hostname or ""
     try:
         return ipaddress.ip_address(host).is_loopback

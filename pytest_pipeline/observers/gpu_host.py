@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_pipeline.connections.connection import CommandTimedOut, ConnectionFailed, Finished, OutputTooLong
 from pytest_pipeline.observers.co_tenants import used_ids
+from pytest_pipeline.observers.download import measure
 from pytest_pipeline.observers.host import locked_host
 from pytest_pipeline.observers.host_access import address_of, blame, to_paste
 from pytest_pipeline.observers.host_answer import all_missing
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
     from pytest_pipeline.connections.connection import Opened
     from pytest_pipeline.observers.context_readings import ContextReadings
+    from pytest_pipeline.observers.download import DownloadRequest
+    from pytest_pipeline.observers.download_answer import DownloadSeen
     from pytest_pipeline.observers.host_access import HostAccess, SshSession
     from pytest_pipeline.observers.host_look import HostSeen
     from pytest_pipeline.observers.host_readings import HostReadings
@@ -126,6 +129,14 @@ class GpuHost:
         limit_s = timeout_s or self._settings.host.command_timeout_s
         finished = self.run(command(nonce), stdin=execute(source.encode(), nonce, limit_s), timeout_s=limit_s)
         return replace(finished, stdout=finished.stdout.partition(mark_of(nonce))[2])
+
+    def measure_download(self, request: DownloadRequest) -> DownloadSeen:
+        """Measure how fast objects come down to the host, and how fast they are written there.
+
+        It takes all of the host's network: have the host `alone` meanwhile. Raises Blocked. Effects: see
+        `observers.download`.
+        """
+        return measure(self._open(), request).value
 
     @contextlib.contextmanager
     def alone(self) -> Generator[GpuHost]:

@@ -33,7 +33,7 @@ def look_at_host(way: Opened | Connection, request: HostRequest, timeout_s: floa
     """
     nonce = secrets.token_hex(8)
     program = ask(facts_program(request, nonce, _share_of(timeout_s)), request, nonce, timeout_s)
-    printed = _run(way, program, nonce, timeout_s + (request.imports_s if request.contexts else 0.0))
+    printed = run_program(way, program, nonce, timeout_s + (request.imports_s if request.contexts else 0.0))
     if isinstance(printed, Reading):
         return all_missing(request, printed.reason, by=printed.by, remedy=printed.remedy)
     return decode(printed, request)
@@ -49,7 +49,7 @@ def write_from_host(
     """
     nonce = secrets.token_hex(8)
     program = ask_python(writes_program(request, nonce, _share_of(timeout_s)), nonce, timeout_s)
-    printed = _run(way, program, nonce, timeout_s)
+    printed = run_program(way, program, nonce, timeout_s)
     if isinstance(printed, Reading):
         return printed.hand_on()
     return decode_writes(printed, request.asked_to_write)
@@ -80,7 +80,7 @@ def locked_host(connection: Connection, request: SystemRequest, timeout_s: float
             raise Blocked("the lock on the host was lost meanwhile: others may have been there", by="co-tenants")
 
 
-def _run(way: Opened | Connection, program: bytes, nonce: str, timeout_s: float) -> Printed | Reading[None]:
+def run_program(way: Opened | Connection, program: bytes, nonce: str, timeout_s: float) -> Printed | Reading[None]:
     """Send a program to the host. Returns what came back, or why nothing did."""
     connection = way.connection if isinstance(way, Opened) else way
     sent_at = time.time()

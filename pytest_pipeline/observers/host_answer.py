@@ -119,13 +119,7 @@ def _by_shell(printed: Printed, gap: Reading[None], request: HostRequest) -> Hos
 
 def decode_company(printed: Printed, request: SystemRequest) -> Company:
     """Read what `company_program` printed."""
-    facts, gap = _facts(printed)
-    if facts is None:
-        probes: Reading[dict[str, Any]] = gap.hand_on()
-    elif "value" not in facts and "error" not in facts:
-        probes = Reading.missing("the host's Python is older than 3.7", by=_PYTHON)
-    else:
-        probes = reading(facts, "the probe", by=_CONNECTION, read=_probes)
+    probes = probes_in(printed)
     lock: Reading[HostLock] = probes.hand_on() if not probes.is_known else _host_lock(probes.value.get("interlock"))
     return Company(
         lock=lock,
@@ -147,13 +141,17 @@ def _host_lock(answer: object) -> Reading[HostLock]:
 
 def decode_writes(printed: Printed, asked: tuple[tuple[str, str], ...]) -> Reading[tuple[BucketAccess, ...]]:
     """Read what `writes_program` printed."""
+    return _s3(probes_in(printed), asked)
+
+
+def probes_in(printed: Printed) -> Reading[dict[str, Any]]:
+    """Return what the probes of a program answered, by their names."""
     facts, gap = _facts(printed)
     if facts is None:
-        return Reading.missing(gap.reason, by=gap.by)
+        return gap.hand_on()
     if "value" not in facts and "error" not in facts:
         return Reading.missing("the host's Python is older than 3.7", by=_PYTHON)
-    probes = reading(facts, "the probe", by=_CONNECTION, read=_probes)
-    return _s3(probes, asked)
+    return reading(facts, "the probe", by=_CONNECTION, read=_probes)
 
 
 def _facts(printed: Printed) -> tuple[dict[str, Any] | None, Reading[None]]:

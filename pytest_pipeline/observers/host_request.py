@@ -176,13 +176,13 @@ def facts_program(request: HostRequest, nonce: str, deadline_s: float) -> bytes:
         probes["s3"] = _s3(request.s3, nonce, own_s, effects=False)
         parts += ["s3_credentials", "s3_request", "s3"]
     # A context's imports may take minutes on a cold host; nothing else is waited for so long.
-    return _program(probes, parts, nonce, deadline_s, {"contexts": request.imports_s + own_s})
+    return program_of(probes, parts, nonce, deadline_s, {"contexts": request.imports_s + own_s})
 
 
 def writes_program(request: S3Request, nonce: str, deadline_s: float) -> bytes:
     """Return the program that tries to write to S3."""
     probes = {"s3": _s3(request, nonce, deadline_s * _SHARE, effects=True)}
-    return _program(probes, ["metadata", "s3_credentials", "s3_request", "s3"], nonce, deadline_s)
+    return program_of(probes, ["metadata", "s3_credentials", "s3_request", "s3"], nonce, deadline_s)
 
 
 def company_program(request: SystemRequest, nonce: str, deadline_s: float, *, hold_s: float) -> bytes:
@@ -194,7 +194,7 @@ def company_program(request: SystemRequest, nonce: str, deadline_s: float, *, ho
         "system": {**asdict(request), "metadata_address": "", "nonce": nonce, "deadline_s": own_s},
     }
     parts = ["program", "gpus", "processes", "locks", "system", "interlock"]
-    return _program(probes, parts, nonce, deadline_s, hold_s=hold_s)
+    return program_of(probes, parts, nonce, deadline_s, hold_s=hold_s)
 
 
 def _s3(request: S3Request, nonce: str, deadline_s: float, *, effects: bool) -> dict[str, Any]:
@@ -221,7 +221,7 @@ def _bucket(bucket: BucketRequest) -> dict[str, Any]:
     }
 
 
-def _program(
+def program_of(
     probes: dict[str, Any],
     parts: list[str],
     nonce: str,
@@ -230,6 +230,7 @@ def _program(
     *,
     hold_s: float = 0.0,
 ) -> bytes:
+    """Return the program that runs probes, each with what it is asked; `parts` are theirs and what they need."""
     sources = _sources(parts)
     request = dumps({"probes": probes, "deadline_s": deadline_s, "deadlines": deadlines or {}})
     frame = _sources(["frame"])["frame"]

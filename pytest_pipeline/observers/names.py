@@ -6,6 +6,14 @@ IDENTITY = "identity"
 INSTANCES = "instances"
 BUCKETS_READ = "buckets-read"
 BUCKETS_WRITTEN = "buckets-written"
+SOURCES = "sources"
+RECORDS = "records"
+PDFS = "pdfs"
+
+
+def quick_run_name(step: str) -> str:
+    """Return the name of the observation that runs a step of the pipeline."""
+    return f"quick-run {step}"
 
 
 def facts_name(instance_id: str) -> str:

@@ -7,13 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_pipeline.observers.aws_session import worst_wait_s
 from pytest_pipeline.observers.buckets import read_buckets, write_buckets
+from pytest_pipeline.observers.data_world import of_data
 from pytest_pipeline.observers.gpu_host import GpuHost
 from pytest_pipeline.observers.host_access import HostAccess
 from pytest_pipeline.observers.host_look import HostLook
 from pytest_pipeline.observers.identity import Identity, look_at_identity
 from pytest_pipeline.observers.instances import InstancesReadings, look_at_instances
 from pytest_pipeline.observers.journal import inherited_in, journal_in
-from pytest_pipeline.observers.names import BUCKETS_READ, BUCKETS_WRITTEN, IDENTITY, INSTANCES, facts_name
+from pytest_pipeline.observers.names import (
+    BUCKETS_READ,
+    BUCKETS_WRITTEN,
+    IDENTITY,
+    INSTANCES,
+    RECORDS,
+    SOURCES,
+    facts_name,
+)
 from pytest_pipeline.observers.observation import Observation, Observations
 from pytest_pipeline.observers.s3_attempt import BucketAccess
 from pytest_pipeline.observers.s3_sweeping import sweep
@@ -45,7 +54,9 @@ class World:
             for instance_id, way in self._ways.items()
         ]
         hosts = [observation for look in looks for observation in look.observations()]
-        self.observations = Observations(folder, [*_of_aws(settings, folder, journal), *hosts])
+        self.observations = Observations(
+            folder, [*_of_aws(settings, folder, journal), *hosts, *of_data(settings, folder)]
+        )
 
     def host(self, instance_id: str) -> GpuHost:
         """Return the host of an instance of the settings, or the only one ("")."""
@@ -57,6 +68,8 @@ class World:
         names: list[str] = []
         if "pipeline_aws" in asked:
             names += [IDENTITY, INSTANCES, BUCKETS_READ]
+        if "pipeline_data" in asked:
+            names += [SOURCES, RECORDS]
         if asked & {"gpu_host", "ssh_connection"}:
             names += [facts_name(instance_id) for instance_id in self._ways]
         return tuple(names)

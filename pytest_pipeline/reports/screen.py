@@ -159,7 +159,7 @@ def _causes(readiness: Readiness) -> Iterator[str]:
         yield f"{row.mode.id}: not run: {row.worst_case.why}"
     if not readiness.rows:
         yield "No row was selected"
-        yield "Fix: Select rows; the shipped ones are --pyargs matrix_tests (so far --stage preflight)"
+        yield "Fix: Select rows; the shipped ones are --pyargs matrix_tests (so far --stage preflight and --stage data)"
 
 
 def _further_cases(row: Row, cause: Cause) -> Iterator[str]:

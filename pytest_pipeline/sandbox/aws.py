@@ -9,6 +9,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from pytest_pipeline.sandbox.aws_front import Front, Tenancy
+from pytest_pipeline.sandbox.aws_link import Link
 from pytest_pipeline.sandbox.aws_seed import (
     forget,
     limit_regions,
@@ -113,6 +114,7 @@ class AwsServer:
             rules=plan.rules,
             bucket_regions={bucket.name: bucket.region for bucket in plan.buckets.values()},
             sso=plan.sso,
+            link=Link(plan.link_bytes_s),
             prepare_ec2=_Once(lambda: seed_instances(plan.account, plan.instances)),
         )
         self._front.add(tenancy)

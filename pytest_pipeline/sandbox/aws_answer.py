@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pytest_pipeline.sandbox.aws_call import Call
+    from pytest_pipeline.sandbox.aws_link import Link
 
 REQUEST_ID = "SANDBOXSANDBOX00"
 _XML = ("Content-Type", "application/xml")
@@ -25,6 +26,7 @@ class Answer:
     status: int
     headers: tuple[tuple[str, str], ...] = (_XML,)
     body: bytes = b""
+    link: Link | None = None  # what it comes over; None: as fast as it can
 
     def with_headers(self, *added: tuple[str, str]) -> Answer:
         """Return the answer with these headers, in place of any of the same names."""

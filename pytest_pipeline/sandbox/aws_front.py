@@ -1,7 +1,8 @@
 """The WSGI application in front of moto: it knows whose call it is, judges it as AWS would, and injects faults.
 
-It closes what moto leaves open: requests without a signature, expired credentials, clock skew, permissions on prefixes
-and on HeadBucket, buckets of another region, malformed instance ids, EC2's own word for a denial.
+It closes what moto leaves open: requests without a signature, or with one in their query, expired credentials, clock
+skew, permissions on prefixes and on HeadBucket, buckets of another region, malformed instance ids, EC2's own word for a
+denial.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from email.utils import format_datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pytest_pipeline.sandbox import aws_answer, aws_sso
+from pytest_pipeline.sandbox import aws_answer, aws_presigned, aws_sso
 from pytest_pipeline.sandbox.aws_answer import Answer
 from pytest_pipeline.sandbox.aws_call import Call, read_call
 from pytest_pipeline.sandbox.aws_identity import Identity, Verdict
@@ -29,6 +30,7 @@ from pytest_pipeline.sandbox.aws_rule import Cut, NoAnswer, Rule
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from pytest_pipeline.sandbox.aws_link import Link
     from pytest_pipeline.sandbox.tally import Tally
 
 _ALLOWED_SKEW = timedelta(minutes=15)
@@ -47,6 +49,7 @@ class Tenancy:
     bucket_regions: dict[str, str] = field(default_factory=dict)
     sso: dict[str, Identity] = field(default_factory=dict)  # by access token
     prepare_ec2: Callable[[], None] = lambda: None
+    link: Link | None = None  # from S3 to who has nothing but an address that is signed: the host
     gone: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -89,7 +92,9 @@ class Front:
         identity = tenancy.identities.get(call.access_key) if tenancy else None
         answer = answer.with_headers(("Date", format_datetime(_now(identity), usegmt=True)))
         start_response(f"{answer.status} {'OK' if answer.status < 400 else 'Error'}", list(answer.headers))  # noqa: PLR2004  # HTTP's first client error
-        return [answer.body]
+        if answer.link is None:
+            return [answer.body]
+        return answer.link.carry(answer.body, tenancy.gone if tenancy else threading.Event())
 
     def _answer_surely(self, call: Call, tenancy: Tenancy | None, environ: dict[str, Any]) -> Answer:
         """Answer, and where something in here broke, leave a trace of it and say what AWS would: try again."""
@@ -116,13 +121,22 @@ class Front:
         if call.bucket == "moto-api":  # moto's own controls are nobody's bucket
             return aws_answer.error(call, 404, "NoSuchBucket", "The specified bucket does not exist")
         identity = tenancy.identities.get(call.access_key) if tenancy else None
-        if tenancy is None or identity is None:
-            if tenancy:
-                tenancy.strangers[call.access_key].hit()
-            if call.service == "ec2":
-                self._wait_for_ec2()
-            return self._forward(call, environ)  # moto says that it knows no such key, in each service's words
-        refusal = _refused_by_time(call, identity)
+        if tenancy and identity:
+            return self._known(call, tenancy, identity, environ)
+        if aws_presigned.is_presigned(call):
+            return aws_presigned.unknown(call)
+        if tenancy:
+            tenancy.strangers[call.access_key].hit()
+        if call.service == "ec2":
+            self._wait_for_ec2()
+        return self._forward(call, environ)  # moto says that it knows no such key, in each service's words
+
+    def _known(self, call: Call, tenancy: Tenancy, identity: Identity, environ: dict[str, Any]) -> Answer:
+        if aws_presigned.is_presigned(call) and not identity.expired:
+            refusal = aws_presigned.refusal(call, identity, environ, _now(identity))
+            environ = aws_presigned.signed_by_header(call, identity, environ)
+        else:
+            refusal = _refused_by_time(call, identity)
         if refusal:
             return refusal
         forward: Callable[[], Answer] = partial(self._judged, call, tenancy, identity, environ)
@@ -148,7 +162,7 @@ class Front:
         answer = self._forward(call, environ)
         if answer.status == 404 and call.action == "s3:GetObject":  # noqa: PLR2004  # HTTP's "not found"
             return _hide_what_may_not_be_listed(call, identity, answer)
-        return answer
+        return replace(answer, link=tenancy.link) if aws_presigned.is_presigned(call) else answer
 
     def _forward(self, call: Call, environ: dict[str, Any]) -> Answer:
         """Hand the call to moto. Where moto itself breaks, say so as AWS would, which clients try again."""

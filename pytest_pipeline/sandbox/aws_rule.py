@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from pytest_pipeline.sandbox.aws_answer import Answer, denied, error
+from pytest_pipeline.sandbox.aws_link import Link
 from pytest_pipeline.sandbox.tally import Tally
 
 if TYPE_CHECKING:
@@ -104,6 +105,20 @@ def says(status: int, body: bytes, content_type: str) -> Effect:
         return Answer(status=status, headers=(("Content-Type", content_type),), body=body)
 
     return effect
+
+
+def paced(bytes_s: float) -> Effect:
+    """Send so many bytes a second over each connection, however many there are."""
+
+    def effect(_call: Call, _identity: Identity, forward: Forward) -> Answer:
+        return replace(forward(), link=Link(bytes_s))
+
+    return effect
+
+
+def ignores_ranges(_call: Call, _identity: Identity, forward: Forward) -> Answer:
+    """Answer as if the whole object were sent, whatever range is asked for."""
+    return replace(forward(), status=200)
 
 
 def pretends(_call: Call, _identity: Identity, _forward: Forward) -> Answer:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import threading
+from datetime import timedelta
 from typing import TYPE_CHECKING
 from unittest import mock
 
@@ -102,7 +103,9 @@ def seed_bucket(account: str, plan: BucketPlan) -> None:
         if plan.versioned:
             s3.put_bucket_versioning(plan.name, "Enabled")
         for key, body in plan.objects.items():
-            s3.put_object(plan.name, key, body, disable_notification=True)
+            tier = plan.tiers.get(key, "STANDARD")
+            made = s3.put_object(plan.name, key, body, storage=tier, disable_notification=True)
+            made.last_modified -= timedelta(hours=plan.ages_hours.get(key, 0))
 
 
 def limit_regions() -> None:

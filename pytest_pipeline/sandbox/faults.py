@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pytest_pipeline.sandbox.faults_aws import AWS_FAULTS
 from pytest_pipeline.sandbox.faults_deployment import DEPLOYMENT_FAULTS
+from pytest_pipeline.sandbox.faults_download import DOWNLOAD_FAULTS
 from pytest_pipeline.sandbox.faults_ec2 import EC2_FAULTS
 from pytest_pipeline.sandbox.faults_gpu import GPU_FAULTS
 from pytest_pipeline.sandbox.faults_instance import INSTANCE_FAULTS
@@ -13,8 +14,11 @@ from pytest_pipeline.sandbox.faults_model import MODEL_FAULTS
 from pytest_pipeline.sandbox.faults_packages import PACKAGE_FAULTS
 from pytest_pipeline.sandbox.faults_pins import PINS_FAULTS
 from pytest_pipeline.sandbox.faults_python import PYTHON_FAULTS
+from pytest_pipeline.sandbox.faults_quick_run import QUICK_RUN_FAULTS
+from pytest_pipeline.sandbox.faults_records import RECORDS_FAULTS
 from pytest_pipeline.sandbox.faults_s3_read import S3_READ_FAULTS
 from pytest_pipeline.sandbox.faults_s3_write import S3_WRITE_FAULTS
+from pytest_pipeline.sandbox.faults_sources import PDFS_FAULTS, SOURCES_FAULTS
 from pytest_pipeline.sandbox.faults_ssh import SSH_FAULTS
 from pytest_pipeline.sandbox.faults_ssh_key import SSH_KEY_FAULTS
 from pytest_pipeline.sandbox.faults_surroundings import SURROUNDINGS_FAULTS
@@ -47,6 +51,11 @@ FAULTS: Mapping[str, Fault] = {
         *MODEL_FAULTS,
         *SURROUNDINGS_FAULTS,
         *SYSTEM_FAULTS,
+        *SOURCES_FAULTS,
+        *RECORDS_FAULTS,
+        *DOWNLOAD_FAULTS,
+        *PDFS_FAULTS,
+        *QUICK_RUN_FAULTS,
     )
 }
 """Every fault, in the order of the rows that own them."""

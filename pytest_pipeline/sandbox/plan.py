@@ -56,6 +56,8 @@ class BucketPlan:
     region: str = REGION
     versioned: bool = False
     objects: dict[str, bytes] = field(default_factory=dict)
+    tiers: dict[str, str] = field(default_factory=dict)  # storage classes, by key
+    ages_hours: dict[str, float] = field(default_factory=dict)  # how long ago objects were written, by key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +175,7 @@ class TenantPlan:
     sso: dict[str, Identity] = field(default_factory=dict)
     simulated: list[str] = field(default_factory=lambda: ["accelerator"])
     pipes: list[Path] = field(default_factory=list)  # named pipes that the sandbox holds open while it lives
+    link_bytes_s: float = 8e6  # from S3 to the host, over all connections
     keep: list[socket.socket] = field(default_factory=list)  # ports that are taken while the tenant lives
 
     @property

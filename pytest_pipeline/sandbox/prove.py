@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 HEALTHY = "healthy"
-_PREFLIGHT = (1, 2)  # the phases that the suite has rows of; one look at the world serves both
+_LOOKS = ((1, 2), (3,))  # the phases that the suite has rows of; one look at the world serves those of each
+_PHASES = tuple(phase for look in _LOOKS for phase in look)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,13 +48,14 @@ def scenarios(phase: int | None, only: Sequence[str]) -> list[Scenario]:
 
     Raises SystemExit for an id that there is not.
     """
-    phases = (phase,) if phase else _PREFLIGHT
+    phases = (phase,) if phase else _PHASES
     worlds = [Scenario(id=HEALTHY, phases=phases)]
     worlds += [Scenario(id=name, phases=phases, variant=name) for name in VARIANTS]
     worlds += [
-        Scenario(id=fault.id, phases=phases, fault=fault.id)
+        Scenario(id=fault.id, phases=(phase,) if phase else look, fault=fault.id)
         for fault in FAULTS.values()
-        if CATALOGUE[fault.row].phase in phases
+        for look in _LOOKS
+        if CATALOGUE[fault.row].phase in look and CATALOGUE[fault.row].phase in phases
     ]
     unknown = set(only) - {scenario.id for scenario in worlds}
     if unknown:
@@ -106,7 +108,7 @@ def table_of(detections: Sequence[Detection]) -> str:
 
 
 def _rows_of(phase: int | None) -> list[str]:
-    return [row for row, mode in CATALOGUE.items() if mode.phase in ([phase] if phase else _PREFLIGHT)]
+    return [row for row, mode in CATALOGUE.items() if mode.phase in ([phase] if phase else _PHASES)]
 
 
 def _run_all(todo: Sequence[Scenario], sandbox: SandboxChild, folder: Path, jobs: int) -> Iterator[Detection]:

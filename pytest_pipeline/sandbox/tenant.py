@@ -13,12 +13,22 @@ from typing import TYPE_CHECKING, Any
 import asyncssh
 
 from pytest_pipeline.sandbox.aws_identity import Statement
+from pytest_pipeline.sandbox.data_content import (
+    FOLDERS,
+    SOURCE_PREFIX,
+    TRAIN_KEY,
+    VALIDATION_KEY,
+    dataset_objects,
+    policy_objects,
+    source_objects,
+)
 from pytest_pipeline.sandbox.host import Host
 from pytest_pipeline.sandbox.host_clock import chronyc
 from pytest_pipeline.sandbox.host_content import lay_out
 from pytest_pipeline.sandbox.host_deployment import PREPARE, TRAIN, deployed_files
 from pytest_pipeline.sandbox.host_door import bind
 from pytest_pipeline.sandbox.host_model import MODEL_FOLDER
+from pytest_pipeline.sandbox.pipeline_step import PIPELINE, STEP, prepare_step
 from pytest_pipeline.sandbox.plan import (
     CACHE_BUCKET,
     LOCK,
@@ -121,11 +131,11 @@ def _healthy(number: int, *, folder: Path, aws: AwsServer, port: int, client_key
         BucketPlan(
             name=POLICY_BUCKET,
             objects={
-                **{f"econ-theory/chunk_{n}.jsonl": _LINES for n in range(3)},
+                **policy_objects(),
                 **{f"operatives/report_{n}.jsonl": _LINES for n in range(3)},
             },
         ),
-        BucketPlan(name=CACHE_BUCKET, objects={"datasets/mistral-verbosity/train.jsonl": _LINES}),
+        BucketPlan(name=CACHE_BUCKET, objects=dataset_objects() | source_objects()),
     )
     _allow(operator, *buckets, further=("ec2:Describe*", "cloudwatch:DescribeAlarms", "sts:*"))
     _allow(host_identity, *buckets)
@@ -207,9 +217,29 @@ def _settings(plan: TenantPlan) -> dict[str, Any]:
             "import_timeout_s": 8.0,
             "contexts": [{"name": "train", "shell": "non-login"}],
         },
+        "data": {
+            "sources": [
+                {
+                    "name": folder,
+                    "uri": f"s3://{POLICY_BUCKET}/{folder}/",
+                    "filters": ["-*", "+*.jsonl", "+*.pdf"] if folder == "operatives" else ["-*", "+*.jsonl"],
+                }
+                for folder in FOLDERS
+            ],
+            "train": [f"s3://{CACHE_BUCKET}/{TRAIN_KEY}"],
+            "validation": [f"s3://{CACHE_BUCKET}/{VALIDATION_KEY}"],
+            "fields": {"text": "text"},
+            "min_records": 500,
+            "sequence_length": 512,
+            "produced_by": STEP,
+            "pdfs": {"sources": ["operatives"], "limit": 20},
+            "download": {"size_gb": 1.0, "max_hours": 10.0, "measure_s": 1.2},
+        },
         "pipeline": {
             "components": [{"name": "train", "match": r"train_mistral_simple\.py .*--run-id {run_id}"}],
             "locks": [LOCK],
+            "workdir": str(PIPELINE),
+            "steps": [prepare_step()],
         },
         "requirements": {
             "run_hours": 2,
@@ -227,7 +257,7 @@ def _settings(plan: TenantPlan) -> dict[str, Any]:
             "model": {
                 "name": "Mistral",
                 "path": f"{VOLUME}/{MODEL_FOLDER}",
-                "source": f"s3://{CACHE_BUCKET}/models/mistralai/Mistral-7B-v0.3/",
+                "source": f"s3://{CACHE_BUCKET}/{SOURCE_PREFIX}",
             },
             "disk": {
                 VOLUME: {"free_gb": 0.3, "kinds": ["tmpfs"], "survives_reboot": True},

@@ -14,6 +14,8 @@ from pytest_pipeline.sandbox.faults_aws import sso_profile
 from pytest_pipeline.sandbox.faults_deployment import DEPLOYMENT_VARIANTS
 from pytest_pipeline.sandbox.faults_instance import INSTANCE_VARIANTS
 from pytest_pipeline.sandbox.faults_pins import PINS_VARIANTS
+from pytest_pipeline.sandbox.faults_quick_run import QUICK_RUN_VARIANTS
+from pytest_pipeline.sandbox.faults_records import RECORDS_VARIANTS
 from pytest_pipeline.sandbox.faults_surroundings import SURROUNDINGS_VARIANTS
 from pytest_pipeline.sandbox.faults_system import SYSTEM_VARIANTS
 from pytest_pipeline.sandbox.plan import CACHE_BUCKET, POLICY_BUCKET, REGION, VOLUME, FileSpec, MountPlan
@@ -181,6 +183,8 @@ VARIANTS: Mapping[str, Variant] = {
         *MODEL_VARIANTS,
         *SURROUNDINGS_VARIANTS,
         *SYSTEM_VARIANTS,
+        *RECORDS_VARIANTS,
+        *QUICK_RUN_VARIANTS,
     )
 }
 """Every variant, by id."""

@@ -3,6 +3,7 @@
 `load` reads them; `Settings` is what they come to.
 """
 
+from pytest_pipeline.settings.data import Data, Download, Pdfs, Source
 from pytest_pipeline.settings.model import Settings, missing
 from pytest_pipeline.settings.redaction import redactor
 from pytest_pipeline.settings.sources import load
@@ -14,9 +15,11 @@ from pytest_pipeline.settings.tables import (
     Disk,
     Host,
     Model,
+    Output,
     Pipeline,
     Requirements,
     Rows,
+    Step,
     Waiver,
 )
 from pytest_pipeline.settings.values import SettingsError
@@ -26,14 +29,20 @@ __all__ = [
     "Bucket",
     "Component",
     "Context",
+    "Data",
     "Disk",
+    "Download",
     "Host",
     "Model",
+    "Output",
+    "Pdfs",
     "Pipeline",
     "Requirements",
     "Rows",
     "Settings",
     "SettingsError",
+    "Source",
+    "Step",
     "Waiver",
     "load",
     "missing",

@@ -10,7 +10,8 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from pytest_pipeline.settings.tables import Aws, Host, Pipeline, Requirements, Rows, Table, Waiver
+from pytest_pipeline.settings.data import Data
+from pytest_pipeline.settings.tables import Aws, Host, Pipeline, Requirements, Rows, Step, Table, Waiver
 from pytest_pipeline.settings.values import ContradictionError, Identity, Listed
 
 
@@ -20,6 +21,7 @@ class Settings(Table):
     aws: Aws = Field(default_factory=Aws, description="The account, and the buckets.")
     host: Host = Field(default_factory=Host, description="The machine that trains.")
     requirements: Requirements = Field(default_factory=Requirements, description="What the pipeline needs of it.")
+    data: Data = Field(default_factory=Data, description="The data: its sources, and what training reads.")
     pipeline: Pipeline = Field(default_factory=Pipeline, description="The pipeline itself.")
     rows: Rows = Field(default_factory=Rows, description="Standing statements about rows.")
     waivers: Listed[Waiver] = Field(default=(), description="Rows that are not looked at for a while.")
@@ -47,6 +49,7 @@ class Settings(Table):
                     f"names the context {context!r}, which host.contexts does not have; correct one of them",
                     at=("requirements", "entry_points", path),
                 )
+        self._check_producer()
         user: Identity = "host" if self.host.configured else "operator"
         for index, bucket in enumerate(self.aws.buckets):
             if "host" in bucket.from_ and self.host.kind == "none":
@@ -70,6 +73,26 @@ class Settings(Table):
                     f"waives {row!r}, which rows.not_applicable says has no object here; remove one",
                     at=("waivers", index),
                 )
+
+    def _check_producer(self) -> None:
+        name, producer = self.data.produced_by, self.producer
+        if name is None:
+            return
+        if producer is None:
+            raise ContradictionError(
+                f"names the step {name!r}, which pipeline.steps does not have; correct one of them",
+                at=("data", "produced_by"),
+            )
+        if not producer.outputs:
+            raise ContradictionError(
+                f"names the step {name!r}, whose outputs nobody knows; add them to the step",
+                at=("data", "produced_by"),
+            )
+
+    @property
+    def producer(self) -> Step | None:
+        """The step that makes the data, where `data.produced_by` names one."""
+        return next((step for step in self.pipeline.steps if step.name == self.data.produced_by), None)
 
     @property
     def sha256(self) -> str:

@@ -31,7 +31,13 @@ PREFIX = "PYTEST_PIPELINE_"
 TOOL = "pytest-pipeline"
 """The table below `[tool]` of pyproject.toml."""
 
-_OPTIONS = {"host.instance_ids": "--instance-id", "host.address": "--instance-ip", "host.key": "--ssh-key"}
+_OPTIONS = {
+    "host.instance_ids": "--instance-id",
+    "host.address": "--instance-ip",
+    "host.key": "--ssh-key",
+    "data.sample_records": "--sample-size",
+    "data.executor": "--data-executor",
+}
 
 
 def load(

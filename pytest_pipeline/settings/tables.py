@@ -14,7 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from pytest_pipeline.settings.values import (
     AccountId,
+    Argument,
     BucketName,
+    Command,
     ContradictionError,
     Day,
     HostPath,
@@ -24,6 +26,7 @@ from pytest_pipeline.settings.values import (
     PackageRequirement,
     Prefix,
     RowId,
+    S3Uri,
     Seconds,
     Specifier,
     Text,
@@ -285,11 +288,77 @@ class Component(Table):
         return text
 
 
+class Output(Table):
+    """What a step makes."""
+
+    uri: S3Uri = Field(description="The object, or with `/` at its end the folder of objects.")
+    min_records: int = Field(
+        default=1, ge=0, description="The fewest valid records a quick run makes of it; 0: it is no JSON lines."
+    )
+
+
+class Step(Table):
+    """A step of the pipeline: a program that ends when its work is done."""
+
+    name: Text = Field(description="What reports call it.")
+    command: Command = Field(
+        description="A command line for bash, or a list of a program and its arguments. `{run_id}`, `{step}`, "
+        "`{workdir}` and `{region}` stand for what they say; `{bucket}` and `{prefix}` are those of the first output."
+    )
+    quick: Listed[Argument] = Field(
+        default=(), description="Further arguments of a quick run, such as `--limit 100`; what it makes is judged."
+    )
+    timeout_s: Seconds = Field(default=300.0, description="How long a quick run may take.")
+    settle_s: float = Field(default=1.0, ge=0, description="How long what it has started may outlive it.")
+    grace_s: float = Field(default=5.0, ge=0, description="How long its processes have to end when they are told to.")
+    environment: Mapping[VariableName, Argument] = Field(
+        default_factory=dict, description="Variables that it is given."
+    )
+    outputs: Listed[Output] = Field(default=(), description="What it makes in S3.")
+    speed: Text = Field(
+        default=r"Processed (?P<records>[\d,]+) records in (?P<seconds>[\d.]+) s",
+        description="A regular expression with groups `records` and `seconds`, for the line of its output that says "
+        "how fast it was; the last such line counts.",
+    )
+
+    @field_validator("speed")
+    @classmethod
+    def _has_both_groups(cls, text: str) -> str:
+        try:
+            groups = re.compile(text).groupindex
+        except re.error as error:
+            raise ValueError(f"must be a regular expression ({error})") from None
+        if not {"records", "seconds"} <= groups.keys():
+            raise ValueError("must have the groups (?P<records>...) and (?P<seconds>...)")
+        return text
+
+    def makes(self, uri: str) -> bool:
+        """Whether this is one of its outputs, or lies in one."""
+        return any(
+            uri == output.uri or (output.uri.endswith("/") and uri.startswith(output.uri)) for output in self.outputs
+        )
+
+
 class Pipeline(Table):
     """The pipeline itself."""
 
     components: Listed[Component] = Field(default=(), description="Its long-lived processes.")
     locks: Listed[HostPath] = Field(default=(), description="Files on the host that a running pipeline locks or makes.")
+    workdir: LocalPath | None = Field(
+        default=None, description="The folder on this machine that steps run in; a quick run runs in a copy of it."
+    )
+    exclude: Listed[Text] = Field(
+        default=(), description="Patterns of what is left out of that copy, beside histories and secrets: `*.bin`."
+    )
+    steps: Listed[Step] = Field(default=(), description="Its steps, in their order.")
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        names = [step.name for step in self.steps]
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                raise ContradictionError(f"is the second step named {name!r}; rename one", at=("steps", index))
+        return self
 
 
 class Rows(Table):

@@ -13,7 +13,7 @@ from typing import Annotated, Literal, TypeVar
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, WithJsonSchema
 
 from pytest_pipeline.catalogue import CATALOGUE
 from pytest_pipeline.matrix import RESERVED_CAUSES
@@ -77,6 +77,42 @@ def _variable(text: str) -> str:
 def _host_path(text: str) -> str:
     if not text.startswith(("/", "~")):
         raise ValueError("must be a path on the host that begins with '/' or '~'")
+    return text
+
+
+def _data_uri(text: str) -> str:
+    bucket, _, key = text.removeprefix("s3://").partition("/")
+    if text.startswith("s3://") and bucket and key:
+        return text
+    if text.startswith(("/", "~/")):
+        return text
+    raise ValueError("must be an s3:// URI with a bucket and a key or prefix, or a path that begins with '/' or '~/'")
+
+
+def _s3_uri(text: str) -> str:
+    if not text.startswith("s3://"):
+        raise ValueError("must be an s3:// URI with a bucket and a key or prefix")
+    return _data_uri(text)
+
+
+def _command(given: object) -> str | tuple[str, ...]:
+    words = tuple(given) if isinstance(given, Sequence) and not isinstance(given, str) else (given,)
+    if not words or not all(isinstance(word, str) for word in words) or not words[0]:
+        raise ValueError("must be a command line for bash, or a list of a program and its arguments")
+    for word in words:
+        _argument(word)
+    return given if isinstance(given, str) else words
+
+
+def _argument(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("must have no NUL character, which ends an argument")
+    return text
+
+
+def _data_filter(text: str) -> str:
+    if text[:1] not in ("+", "-") or len(text) == 1:
+        raise ValueError("must be '+' or '-' and a pattern, such as '-processed/*' or '+*.jsonl'")
     return text
 
 
@@ -152,5 +188,20 @@ HostPath = Annotated[Text, AfterValidator(_host_path)]
 LocalPath = Annotated[Path, BeforeValidator(_local_path), Field(strict=False)]
 """A path on this machine. Not strict: TOML has text for it."""
 
+DataUri = Annotated[Text, AfterValidator(_data_uri)]
+"""Where data lies: in S3, or on the machine that the gate runs on."""
+
+S3Uri = Annotated[Text, AfterValidator(_s3_uri)]
+
+Argument = Annotated[str, AfterValidator(_argument)]
+
+Command = Annotated[
+    str | Sequence[str],
+    PlainValidator(_command),
+    WithJsonSchema({"type": ["string", "array"], "items": {"type": "string"}, "minLength": 1, "minItems": 1}),
+]
+"""A command line for bash, or a program and its arguments. A union would name both kinds for each mistake."""
+
+DataFilter = Annotated[Text, AfterValidator(_data_filter)]
 Identity = Literal["operator", "host"]
 VolumeKind = Literal["ebs", "instance-store", "fsx", "efs", "root", "tmpfs"]

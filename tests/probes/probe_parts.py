@@ -17,7 +17,7 @@ NAMES = (
     "program", "processes", "locks", "lifetime", "system",
     "contexts", "context", "interpreter", "distributions", "imports",
     "imposters", "safetensors", "model_place", "model_shapes", "model_tokenizer", "model_vocabulary", "model_code",
-    "model_weights", "model", "entry_points", "deployed", "script_syntax", "interlock",
+    "model_weights", "model", "entry_points", "deployed", "script_syntax", "interlock", "download",
 )  # fmt: skip
 PYENV = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser()
 PYTHONS = tuple(f"python3.{minor}" for minor in range(7, 15))

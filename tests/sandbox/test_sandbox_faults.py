@@ -12,6 +12,8 @@ import pytest
 
 from pytest_pipeline.sandbox.faults import FAULTS
 from pytest_pipeline.settings import Settings
+from sandbox.meets_data import DATA_MEETS
+from sandbox.meets_download import DOWNLOAD_MEETS
 from sandbox.meets_gpu import GPU_MEETS
 from sandbox.meets_instance import INSTANCE_MEETS
 from sandbox.meets_model import MODEL_MEETS
@@ -241,12 +243,14 @@ MEETS: dict[str, tuple[Callable[[World], object], str]] = {
     "disk-inodes": (runs("df -P /mnt/training; touch /mnt/training/a /mnt/training/b"), "No space left"),
     "disk-tmp-low": (runs("head -c 2M /dev/zero > ~/.cache/probe"), "No space left"),
     "disk-quota": (lambda w: (w.run("quota -w"), w.run("python3 -I -", QUOTACTL)), r"10240\*.*'0 10240 10485760"),
+    **DOWNLOAD_MEETS,
     **GPU_MEETS,
     **INSTANCE_MEETS,
     **MODEL_MEETS,
     **PYTHON_MEETS,
     **REPOSITORY_MEETS,
     **SYSTEM_MEETS,
+    **DATA_MEETS,
 }
 
 

@@ -185,7 +185,7 @@ def test_without_namespaces_commands_run_all_the_same(plain: SandboxChild, make_
         world = make_world(plain, plain.open(["s3-get-deny"]), leave)
 
         assert world.run("echo $USER; cat", stdin=b"x")[:2] == (0, "ubuntu\nx")
-        assert world.host_client("s3").list_objects_v2(Bucket="policy-database")["KeyCount"] == 6
+        assert world.host_client("s3").list_objects_v2(Bucket="policy-database")["KeyCount"] == 30
 
 
 def test_without_namespaces_a_fault_made_of_mounts_says_why_it_cannot_be_had(plain: SandboxChild) -> None:
