@@ -38,10 +38,10 @@ def test_every_row_has_faults_one_of_them_easily_passed_over(row: str) -> None:
 
 
 @pytest.mark.parametrize("phase", [1, 2, 3])
-def test_a_gross_and_a_subtle_fault_of_each_row_are_caught_by_it(phase: int) -> None:
+def test_a_subtle_fault_of_each_row_is_caught_by_it(phase: int) -> None:
     """The whole proof has an env of its own, which CI runs too: it takes minutes."""
-    first = {(fault.row, fault.kind): fault.id for fault in reversed([*FAULTS.values()])}
-    faults = [fault for (row, _), fault in first.items() if CATALOGUE[row].phase == phase]
+    first = {fault.row: fault.id for fault in reversed([*FAULTS.values()]) if fault.kind == "subtle"}
+    faults = [fault for row, fault in first.items() if CATALOGUE[row].phase == phase]
 
     prove(*faults)
 

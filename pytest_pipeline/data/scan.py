@@ -105,8 +105,10 @@ def scan(
     if sample.exact and len(results) == len(sample.spans) and not any(result.records for result in results):
         more = f" and {len(files) - 1:,} more files" if len(files) > 1 else ""
         raise NoRecordError(f"there is no record in {files[0].uri}{more}" if files else "there is no file")
+    order = {file: number for number, file in enumerate(files)}  # results come in no order
+    read = sorted((result.span for result in results), key=lambda span: (order[span.file], span.start))
     return Scan(
-        files=merge(results, [result.span for result in results]),
+        files=merge(results, read),
         invalid=estimate(sample, results),
         lines_before=lines_before(results),
         duration_s=time.monotonic() - started,

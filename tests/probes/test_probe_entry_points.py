@@ -330,10 +330,10 @@ def test_an_interpreter_below_the_script_was_not_deployed(tmp_path: Path) -> Non
 
 
 AS_MODULE = {
-    "beside it": ("pkg/train.py", {"pkg__train": "from .data import load", "pkg__data": "load = 1"}),
-    "above it": ("pkg/own/train.py", {"pkg__own__train": "from ..data import load", "pkg__data": "load = 1"}),
-    "by its whole name": ("pkg/train.py", {"pkg__train": "from pkg.data import load", "pkg__data": "load = 1"}),
-    "as a script": ("pkg/train.py", {"pkg__train": "from data import load", "pkg__data": "load = 1"}),
+    "beside it": ("pkg/train.py", {"pkg__train": "from .corpus import load", "pkg__corpus": "load = 1"}),
+    "above it": ("pkg/own/train.py", {"pkg__own__train": "from ..corpus import load", "pkg__corpus": "load = 1"}),
+    "by its whole name": ("pkg/train.py", {"pkg__train": "from pkg.corpus import load", "pkg__corpus": "load = 1"}),
+    "as a script": ("pkg/train.py", {"pkg__train": "from corpus import load", "pkg__corpus": "load = 1"}),
 }
 PACKAGES = {"pkg____init__": "", "pkg__own____init__": ""}
 
@@ -347,9 +347,9 @@ def test_a_script_of_a_package_may_be_run_as_its_module(tmp_path: Path, script: 
 
 
 NEITHER_WAY = {
-    "as a module": ("from .data import load, gone", ("pkg/train.py:1", "pkg.data.gone", False, True)),
-    "as a script": ("import data\nfrom data import gone", ("train.py:2", "data.gone", False, True)),
-    "of somebody else": ("from .data import load\nimport no_such", ("pkg/train.py:2", "no_such", False, False)),
+    "as a module": ("from .corpus import load, gone", ("pkg/train.py:1", "pkg.corpus.gone", False, True)),
+    "as a script": ("import corpus\nfrom corpus import gone", ("train.py:2", "corpus.gone", False, True)),
+    "of somebody else": ("from .corpus import load\nimport no_such", ("pkg/train.py:2", "no_such", False, False)),
 }
 
 
@@ -357,11 +357,11 @@ NEITHER_WAY = {
 def test_what_is_missing_both_ways_is_missing_in_the_way_that_is_meant(
     tmp_path: Path, text: str, expected: tuple[str, str, bool, bool]
 ) -> None:
-    assert missing(tmp_path, "pkg/train.py", pkg__train=text, pkg__data="load = 1", **PACKAGES) == [expected]
+    assert missing(tmp_path, "pkg/train.py", pkg__train=text, pkg__corpus="load = 1", **PACKAGES) == [expected]
 
 
 def test_a_package_is_imported_before_its_module_is_run(tmp_path: Path) -> None:
-    files = {"pkg____init__": "import no_such", "pkg__train": "from .data import load", "pkg__data": "load = 1"}
+    files = {"pkg____init__": "import no_such", "pkg__train": "from .corpus import load", "pkg__corpus": "load = 1"}
 
     assert missing(tmp_path, "pkg/train.py", **files) == [("pkg/__init__.py:1", "no_such", False, False)]
 

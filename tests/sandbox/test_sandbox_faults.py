@@ -18,6 +18,7 @@ from sandbox.meets_gpu import GPU_MEETS
 from sandbox.meets_instance import INSTANCE_MEETS
 from sandbox.meets_model import MODEL_MEETS
 from sandbox.meets_python import PYTHON_MEETS
+from sandbox.meets_quick_run import QUICK_RUN_MEETS
 from sandbox.meets_repository import REPOSITORY_MEETS
 from sandbox.meets_system import SYSTEM_MEETS
 
@@ -251,6 +252,7 @@ MEETS: dict[str, tuple[Callable[[World], object], str]] = {
     **REPOSITORY_MEETS,
     **SYSTEM_MEETS,
     **DATA_MEETS,
+    **QUICK_RUN_MEETS,
 }
 
 
