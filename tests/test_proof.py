@@ -19,7 +19,7 @@ ROWS = [row for row, mode in CATALOGUE.items() if mode.phase <= 3]  # those that
 
 
 def prove(*ids: str) -> list[str]:
-    command = [sys.executable, "-m", "pytest_pipeline.sandbox", "prove", "--jobs=1"]
+    command = [sys.executable, "-m", "pytest_pipeline.sandbox", "prove", "--jobs=2"]
     ran = subprocess.run(
         [*command, *(f"--fault={one}" for one in ids)], capture_output=True, text=True, check=False, timeout=280
     )

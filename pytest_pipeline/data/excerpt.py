@@ -26,7 +26,6 @@ _SECRETS = re.compile(
     re.DOTALL,
 )
 _MASK = "***"
-_PLAIN = re.compile(r"[ -~]")
 
 
 def excerpt(line: bytes, at: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -45,6 +46,7 @@ FORMAT_ROW = "data-format"
 SEED = 7
 """Of what is drawn: the same data, looked at again, shows the same."""
 
+_JSON = re.compile(r"\.json(\.gz|\.zst)?\Z", re.IGNORECASE)
 _SUFFIXES = (".jsonl", ".json", ".ndjson", ".jsonl.gz", ".json.gz", ".jsonl.zst", ".json.zst")
 _NO_FILE = "there is no such file"
 _MEANING_BYTES = 32 * 1000**2  # of a dataset: some seconds, whatever its size
@@ -150,7 +152,7 @@ def _files(settings: Settings, uris: Sequence[str], setting: str, place: _Place)
         why = _why_nothing(listing.value)
         if why:
             return Reading.missing(f"{uri}: {why}", by=FORMAT_ROW)
-        entries += listing.value.kept
+        entries += _records_among(listing.value.kept)
     if twice := next((uri for uri, count in Counter(entry.uri for entry in entries).items() if count > 1), ""):
         return Reading.missing(f"{setting} has {twice} twice; take it out once", by="settings")
     opener = Anywhere(aws=settings.aws)
@@ -162,6 +164,12 @@ def _files(settings: Settings, uris: Sequence[str], setting: str, place: _Place)
         return _unreadable(error)
     made_by = place.made[uris[0]] if place.made.keys() >= {*uris} else ""
     return Reading.of(_Found(files=files, entries=tuple(entries), made_by=made_by))
+
+
+def _records_among(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
+    """Return the files that hold records: beside JSON lines, a `.json` is about them (`dataset_info.json`)."""
+    lines = tuple(entry for entry in entries if not _JSON.search(entry.key))
+    return lines or entries
 
 
 def _listed(settings: Settings, uris: Sequence[str]) -> dict[str, Reading[SourceListing]]:

@@ -128,6 +128,7 @@ class Keeper:
                 _send(one, signal.SIGCONT)  # who is stopped, or stops now, hears nothing
                 found.setdefault(one.pid, one)  # one that is ending has no command line any more
             self._pause(_LOOK_S)
+        self._pause(0)  # who ended while it was looked for is still to be reaped
         left = {one.pid for one in living}
         return [one for pid, one in found.items() if pid not in left], living
 

@@ -530,7 +530,11 @@ def _unended(plan: TenantPlan) -> Tally:
 def _folder(plan: TenantPlan) -> Tally:
     """Let training read a folder of two files, with a text beside them."""
     lines, folder = _lines(plan), "datasets/split/"
-    plan.buckets[CACHE_BUCKET].objects |= {f"{folder}README.md": b"two files\n", folder: b""}
+    plan.buckets[CACHE_BUCKET].objects |= {
+        f"{folder}README.md": b"two files\n",
+        f"{folder}dataset_info.json": b'{\n "splits": 1\n}\n',
+        folder: b"",
+    }
     plan.settings["data"]["train"] = [f"s3://{CACHE_BUCKET}/{folder}"]
     _put(plan, b"".join(lines[:300]), f"{folder}part-0.jsonl")
     return _put(plan, b"".join(lines[300:]), f"{folder}part-1.jsonl")
@@ -552,7 +556,9 @@ RECORDS_VARIANTS = (
     Variant(id="data-unicode", summary="Text in other languages, which looks like damage and is none", inject=_french),
     Variant(id="data-unended", summary="The last line has no newline", inject=_unended),
     Variant(
-        id="data-folder", summary="Training reads a folder of two files, with a README beside them", inject=_folder
+        id="data-folder",
+        summary="Training reads a folder of two files, with a README and a description beside them",
+        inject=_folder,
     ),
     Variant(id="data-here", summary="The training data lies on this machine", inject=_here),
     Variant(id="data-optional", summary="A source that may be empty is empty", inject=_tolerated),

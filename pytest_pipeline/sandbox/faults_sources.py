@@ -145,34 +145,25 @@ def _replaced(plan: TenantPlan, content: bytes) -> Tally:
     return _read(plan, "operatives/report_1.pdf")
 
 
-def _sources(
+def _fault(
+    row: str,
     name: str,
     inject: Callable[[TenantPlan], Tally | None],
     words: str,
     summary: str,
     *,
-    subtle: bool = True,
+    gross: bool = False,
     expect: Status = Status.FAILED,
 ) -> Fault:
-    kind: Kind = "subtle" if subtle else "gross"
-    return Fault(id=name, row=SOURCES_ROW, kind=kind, words=words, summary=summary, inject=inject, expect=expect)
+    kind: Kind = "gross" if gross else "subtle"
+    return Fault(id=name, row=row, kind=kind, words=words, summary=summary, inject=inject, expect=expect)
 
 
-def _pdfs(
-    name: str,
-    inject: Callable[[TenantPlan], Tally | None],
-    words: str,
-    summary: str,
-    *,
-    subtle: bool = True,
-    expect: Status = Status.FAILED,
-) -> Fault:
-    kind: Kind = "subtle" if subtle else "gross"
-    return Fault(id=name, row=PDFS_ROW, kind=kind, words=words, summary=summary, inject=inject, expect=expect)
-
+_sources = partial(_fault, SOURCES_ROW)
+_pdfs = partial(_fault, PDFS_ROW)
 
 SOURCES_FAULTS = (
-    _sources("src-empty", _empty, "Source education has 0 files", "a folder without a file", subtle=False),
+    _sources("src-empty", _empty, "Source education has 0 files", "a folder without a file", gross=True),
     _sources("src-marker", _marker_only, "1 folder markers", "a folder that holds nothing but its marker"),
     _sources("src-emptied", _emptied_files, "3 without content", "files that are all empty"),
     _sources(
@@ -207,13 +198,20 @@ SOURCES_FAULTS = (
     _sources("src-glacier", partial(_archived, tier="GLACIER"), "must be restored", "files in an archive tier"),
     _sources("src-deep", partial(_archived, tier="DEEP_ARCHIVE"), "DEEP_ARCHIVE", "files in the deepest archive tier"),
     _sources(
+        "src-denied",
+        _operator_denied,
+        "let the operator read it too",
+        "the host may list the sources, and who runs the gate may not",
+        expect=Status.BLOCKED,
+    ),
+    _sources(
         "src-no-folder", _no_folder_here, "No such file or directory", "a folder of this machine that is not there"
     ),
 )
 
 PDFS_FAULTS = (
     _pdfs(
-        "pdf-many", partial(_add_pdfs, suffix=".pdf"), "Found 33 PDFs, limit is 20", "more than the limit", subtle=False
+        "pdf-many", partial(_add_pdfs, suffix=".pdf"), "Found 33 PDFs, limit is 20", "more than the limit", gross=True
     ),
     _pdfs("pdf-upper", partial(_add_pdfs, suffix=".PDF"), "Found 33 PDFs", "more than the limit, named .PDF"),
     _pdfs(

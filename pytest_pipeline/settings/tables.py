@@ -219,7 +219,10 @@ class Model(Table):
 
     name: Text = Field(description="What reports call it.")
     path: HostPath = Field(description="Where it lies on the host.")
-    source: Text | None = Field(default=None, description="The `s3://` URI that it is fetched from; for the fix.")
+    source: Text | None = Field(
+        default=None,
+        description="The `s3://` URI that it is fetched from; for the fix, and to measure a download with.",
+    )
 
 
 class Requirements(Table):

@@ -267,7 +267,8 @@ def test_whoever_stops_listening_leaves_no_process(lines: DataFile) -> None:
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_no_process_outlives_the_one_that_reads(lines: DataFile, how: signal.Signals) -> None:
     program = (
-        "import sys; from functools import partial; from data.counted_lines import never_end;"
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"  # CI may have it ignored
+        "from functools import partial; from data.counted_lines import never_end;"
         "from pytest_pipeline.data.executors import processes; from pytest_pipeline.data.running import run;"
         "from pytest_pipeline.data.spans import DataFile, spans_of;"
         f"[*run(spans_of([DataFile(uri={lines.uri!r}, size_bytes={lines.size_bytes})], 50_000), never_end,"

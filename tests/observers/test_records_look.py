@@ -126,17 +126,22 @@ class TestHere:
         assert (seen.validation.value.records, seen.overlap.value.records, seen.overlap.value.shared) == (3, 3, 1)
         assert seen.columns.value == ()
 
+    def test_where_there_is_no_other_file_a_json_holds_the_records(self, look: Look, tmp_path: Path) -> None:
+        only = lay(tmp_path, "folder/records.JSON", records(3))
+
+        assert uris(look(f"{tmp_path}/folder/").train.value) == [only]
+
     def test_files_are_read_in_the_order_of_the_settings_and_by_name_within_a_folder(
         self, look: Look, tmp_path: Path
     ) -> None:
         first = lay(tmp_path, "z.jsonl", records(2))
-        for name in ("b.jsonl", "a.JSONL", "c/d.json.gz", "README.md", "_SUCCESS"):
+        for name in ("b.jsonl", "a.JSONL", "c/d.jsonl.gz", "README.md", "_SUCCESS", "info.json"):
             lay(tmp_path, f"folder/{name}", gzip.compress(records(2)) if name.endswith("gz") else records(2))
         last = lay(tmp_path, "a.jsonl", records(2))
 
         seen = look(first, f"{tmp_path}/folder/", last).train.value
 
-        within = [f"{tmp_path}/folder/{name}" for name in ("a.JSONL", "b.jsonl", "c/d.json.gz")]
+        within = [f"{tmp_path}/folder/{name}" for name in ("a.JSONL", "b.jsonl", "c/d.jsonl.gz")]
         assert uris(seen) == [first, *within, last]
         assert (seen.records, seen.valid) == (10, 10)
 

@@ -223,7 +223,8 @@ def test_a_stage_has_no_input_to_wait_for(world: StageWorld) -> None:
 
 
 GATE = """
-import os, sys, threading, time
+import os, signal, sys, threading, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # where pytest runs, it may be ignored
 from pathlib import Path
 from observers.stage_world import StageWorld, wait_for
 from pytest_pipeline.observers.scratch import scratch_copy

@@ -118,6 +118,7 @@ DATA_MEETS: dict[str, Meet] = {
     "src-brought-back": (listed("education/"), r"education/processed/old.jsonl"),
     "src-glacier": (listed("education/"), r"'GLACIER'"),
     "src-deep": (listed("education/"), r"'DEEP_ARCHIVE'"),
+    "src-denied": (listed("education/"), r"AccessDenied.*s3:ListBucket"),
     "src-no-folder": (filters, r"no-such-folder"),
     "pdf-many": (listed("operatives/more_"), r"more_9\.pdf"),
     "pdf-upper": (listed("operatives/more_"), r"more_9\.PDF"),

@@ -31,6 +31,7 @@ def ran(w: World) -> object:
         "AWS_ACCESS_KEY_ID": key.access_key,
         "AWS_SECRET_ACCESS_KEY": key.secret_key,
         "AWS_DEFAULT_REGION": "us-east-1",
+        "PYTHONUNBUFFERED": "1",
     }
     with subprocess.Popen(
         words,
