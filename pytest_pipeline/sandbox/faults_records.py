@@ -301,7 +301,14 @@ CONTENT_FAULTS = (
         "a key that was renamed",
         also=(SCHEMA,),
     ),
-    _fault(CONTENT, "cnt-nested", partial(_changed, change=_nested), "'text' field: 1", "text one level too deep"),
+    _fault(
+        CONTENT,
+        "cnt-nested",
+        partial(_changed, change=_nested),
+        "'text' field: 1",
+        "text one level too deep",
+        also=(SCHEMA,),
+    ),
     _fault(
         CONTENT,
         "cnt-last-validation",

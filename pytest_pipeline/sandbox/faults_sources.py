@@ -154,9 +154,10 @@ def _fault(
     *,
     gross: bool = False,
     expect: Status = Status.FAILED,
+    also: tuple[str, ...] = (),
 ) -> Fault:
     kind: Kind = "gross" if gross else "subtle"
-    return Fault(id=name, row=row, kind=kind, words=words, summary=summary, inject=inject, expect=expect)
+    return Fault(id=name, row=row, kind=kind, words=words, summary=summary, inject=inject, expect=expect, also=also)
 
 
 _sources = partial(_fault, SOURCES_ROW)
@@ -203,6 +204,7 @@ SOURCES_FAULTS = (
         "let the operator read it too",
         "the host may list the sources, and who runs the gate may not",
         expect=Status.BLOCKED,
+        also=(PDFS_ROW, "processing-speed", "stale-dataset"),
     ),
     _sources(
         "src-no-folder", _no_folder_here, "No such file or directory", "a folder of this machine that is not there"
