@@ -233,7 +233,7 @@ def _settings(plan: TenantPlan) -> dict[str, Any]:
             "sequence_length": 512,
             "produced_by": STEP,
             "pdfs": {"sources": ["operatives"], "limit": 20},
-            "download": {"size_gb": 1.0, "max_hours": 10.0, "measure_s": 1.2},
+            "download": {"size_gb": 1.0, "max_hours": 10.0, "measure_s": 2.0},
         },
         "pipeline": {
             "components": [{"name": "train", "match": r"train_mistral_simple\.py .*--run-id {run_id}"}],
